@@ -1,0 +1,1 @@
+"""Trajectories, the views that learners see, and file formats."""

@@ -1,0 +1,354 @@
+"""Trajectories: episodes as flat columns plus offsets, the one type that every dataset becomes.
+
+Layout, for episodes of lengths T_0, T_1, ... (``o`` observation, ``a`` action, ``r`` reward, ``X`` final observation)::
+
+    offsets        0              T_0                 T_0+T_1
+    actions        a a a ... a    a a a a ... a       one row a step
+    rewards        r r r ... r    r r r r ... r       one row a step
+    observations   o o o ... o X  o o o o ... o X     T+1 rows an episode: episode i starts at offsets[i] + i
+
+A *termination* is an end in the task (the bootstrap stops there); a *truncation* is an end by the clock (it does not).
+An episode whose last step carries neither flag was cut off where it was recorded, and counts as truncated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from offbench.errors import DataError
+
+Array = npt.NDArray[Any]
+
+# Recorded actions may lie on the bound itself, plus the rounding of a float32.
+ACTION_TOLERANCE = 1e-5
+
+
+_COLUMNS = ("observations", "offsets", "terminations", "truncations", "actions", "rewards", "final_observations")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where trajectories come from; it is carried along and never part of the digest.
+
+    Attributes:
+        dataset: dataset id (``d4rl/hopper-medium-v2``) or the path of a file.
+        revision: revision of the dataset's card, 0 for a file.
+        task: name of the task in which a policy trained on it is scored, where known.
+        notes: what the source lacked or what was done to it, one sentence each.
+    """
+
+    dataset: str = ""
+    revision: int = 0
+    task: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectories:
+    """Immutable episodes. Columns are arrays (memory-mapped ones stay so) and are checked on construction.
+
+    Attributes:
+        observations: (steps + episodes, *observation), T+1 rows an episode.
+        offsets: (episodes + 1,) int64, the first step of each episode and the number of steps at the end.
+        terminations: (steps,) bool, True only at the last step of an episode.
+        truncations: (steps,) bool, True only at the last step of an episode and never together with a termination.
+        actions: (steps, action), absent in action-free data.
+        rewards: (steps,) float, absent in reward-free data.
+        extras: further columns by name (goals, qpos, log-probabilities), each (steps, ...).
+        final_observations: (episodes,) bool, whether the last observation of an episode was recorded. Where it was
+            not, its row repeats the one before, and a last step that did not terminate is left out of transitions.
+        action_range: (low, high), each (action,), the bounds that actions are declared to keep.
+        provenance: origin and remarks; not part of the digest.
+
+    Raises:
+        DataError: lengths, dtypes, flags, bounds or values that contradict the layout.
+    """
+
+    observations: Array
+    offsets: Array
+    terminations: Array
+    truncations: Array
+    actions: Array | None = None
+    rewards: Array | None = None
+    extras: Mapping[str, Array] = field(default_factory=dict)
+    final_observations: Array | None = None
+    action_range: tuple[Array, Array] | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        if self.final_observations is None:
+            object.__setattr__(self, "final_observations", np.ones(len(self.offsets) - 1, dtype=bool))
+        _check(self)
+        for name in _COLUMNS:
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        object.__setattr__(self, "extras", {name: _read_only(column) for name, column in self.extras.items()})
+
+    # ---------------------------------------------------------------- sizes and statistics
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.offsets) - 1
+
+    @property
+    def steps(self) -> int:
+        return int(self.offsets[-1])
+
+    @property
+    def lengths(self) -> Array:
+        """(episodes,) int64, number of steps of each episode."""
+        return np.diff(self.offsets)
+
+    @property
+    def returns(self) -> Array:
+        """(episodes,) float64, undiscounted sums of rewards."""
+        if self.rewards is None:
+            raise DataError(f"{self._name} has no rewards, so its episodes have no returns")
+        if len(self) == 0:
+            return np.zeros(0)
+        return np.add.reduceat(np.asarray(self.rewards, dtype=np.float64), self.offsets[:-1])
+
+    def columns(self) -> dict[str, Array]:
+        """All columns by name; absent ones are left out, extras are named ``extras/<name>``."""
+        assert self.final_observations is not None
+        columns = {
+            "observations": self.observations,
+            "offsets": self.offsets,
+            "terminations": self.terminations,
+            "truncations": self.truncations,
+            "final_observations": self.final_observations,
+        }
+        if self.actions is not None:
+            columns["actions"] = self.actions
+        if self.rewards is not None:
+            columns["rewards"] = self.rewards
+        return columns | {f"extras/{name}": column for name, column in self.extras.items()}
+
+    # ---------------------------------------------------------------- selection
+
+    def __getitem__(self, episodes: int | slice | Sequence[int] | Array) -> Trajectories:
+        """The chosen episodes, by number, slice, list of numbers or boolean mask (episodes,)."""
+        chosen = np.arange(len(self))[episodes]
+        chosen = np.atleast_1d(chosen)
+        first, last = self.offsets[chosen], self.offsets[chosen + 1]
+        steps = _rows(first, last)
+        observations = _rows(first + chosen, last + chosen + 1)
+        assert self.final_observations is not None
+        return replace(
+            self,
+            observations=self.observations[observations],
+            offsets=np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64),
+            terminations=self.terminations[steps],
+            truncations=self.truncations[steps],
+            actions=None if self.actions is None else self.actions[steps],
+            rewards=None if self.rewards is None else self.rewards[steps],
+            extras={name: column[steps] for name, column in self.extras.items()},
+            final_observations=self.final_observations[chosen],
+        )
+
+    def __iter__(self) -> Iterator[Trajectories]:
+        return (self[episode] for episode in range(len(self)))
+
+    def filter(self, keep: Callable[[Trajectories], bool]) -> Trajectories:
+        """The episodes for which ``keep(episode)`` is true, in order."""
+        return self[np.array([keep(episode) for episode in self], dtype=bool)]
+
+    def best(self, fraction: float) -> Trajectories:
+        """The max(1, floor(fraction * episodes)) episodes of highest return, in their original order."""
+        if not 0 < fraction <= 1:
+            raise DataError(f"the fraction of best episodes must lie in (0, 1], not {fraction}")
+        count = max(1, int(fraction * len(self)))
+        return self[np.sort(np.argsort(-self.returns, kind="stable")[:count])]
+
+    def between_returns(self, low: float = -np.inf, high: float = np.inf) -> Trajectories:
+        """The episodes with low <= return <= high, in order."""
+        return self[(self.returns >= low) & (self.returns <= high)]
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Trajectories, Trajectories]:
+        """A random split by episode without overlap: (floor(fraction * episodes) of them, the rest), both in order."""
+        if not 0 <= fraction <= 1:
+            raise DataError(f"the fraction of a split must lie in [0, 1], not {fraction}")
+        order = np.random.default_rng(seed).permutation(len(self))
+        count = int(fraction * len(self))
+        return self[np.sort(order[:count])], self[np.sort(order[count:])]
+
+    @staticmethod
+    def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
+        """All episodes of all parts, in order; the parts must have the same columns."""
+        if not parts:
+            raise DataError("nothing to concatenate: give at least one Trajectories")
+        names = [set(part.columns()) for part in parts]
+        for part, own in zip(parts, names, strict=True):
+            if own != names[0]:
+                raise DataError(f"{part._name} and {parts[0]._name} differ in their columns: {sorted(own ^ names[0])}")
+        shift = np.cumsum([0] + [part.steps for part in parts])
+        joined = {name: _join(name, parts) for name in names[0] if name != "offsets"}
+        starts = [part.offsets[:-1] + offset for part, offset in zip(parts, shift, strict=False)]
+        extras = {name.removeprefix("extras/"): joined.pop(name) for name in list(joined) if name.startswith("extras/")}
+        offsets = np.concatenate([*starts, shift[-1:]]).astype(np.int64)
+        return replace(parts[0], offsets=offsets, extras=extras, **joined)
+
+    # ---------------------------------------------------------------- identity and print
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest, wherever it lies."""
+        sha = hashlib.sha256()
+        columns = self.columns()
+        if self.action_range is not None:
+            columns["action_low"], columns["action_high"] = self.action_range
+        for name in sorted(columns):
+            column = columns[name]
+            little = column.dtype.newbyteorder("<")
+            sha.update(f"{name} {little.str} {column.shape}\n".encode())
+            sha.update(np.ascontiguousarray(column, dtype=little).data)
+        return sha.hexdigest()
+
+    @property
+    def _name(self) -> str:
+        return self.provenance.dataset or "this dataset"
+
+    def summary(self) -> str:
+        """A printed description: sizes, return quartiles, lengths, columns and what the source lacked."""
+        assert self.final_observations is not None
+        lengths = self.lengths
+        lines = [f"{self.provenance.dataset or 'trajectories'}: {len(self):,} episodes, {self.steps:,} steps"]
+        if len(self):
+            ends = int(self.terminations.sum()), int(self.truncations.sum())
+            lines.append(f"  lengths   {lengths.min()} to {lengths.max()}, mean {lengths.mean():.1f}")
+            lines.append(f"  ends      {ends[0]} terminated, {ends[1]} truncated, {len(self) - sum(ends)} cut off")
+        if self.rewards is not None and len(self):
+            marks = " ".join(f"{value:.1f}" for value in np.quantile(self.returns, [0, 0.25, 0.5, 0.75, 1]))
+            lines.append(f"  returns   mean {self.returns.mean():.1f}, quartiles {marks}")
+        lines.append("  columns   " + ", ".join(f"{n} {c.dtype}{list(c.shape[1:])}" for n, c in self.columns().items()))
+        absent = [name for name in ("actions", "rewards") if getattr(self, name) is None]
+        if absent:
+            lines.append("  without   " + ", ".join(absent))
+        lines += [f"  note      {note}" for note in self.provenance.notes]
+        return "\n".join(lines)
+
+    __str__ = summary
+
+    def __repr__(self) -> str:
+        return f"Trajectories({self._name}, episodes={len(self)}, steps={self.steps})"
+
+
+def _read_only(column: Array | None) -> Array | None:
+    """A view that cannot be written through; the caller's own array stays as it is."""
+    if column is None:
+        return None
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+def _rows(first: Array, last: Array) -> slice | Array:
+    """Row numbers of the half-open ranges [first, last): a slice, hence a view, where the ranges touch."""
+    if len(first) and np.array_equal(first[1:], last[:-1]):
+        return slice(int(first[0]), int(last[-1]))
+    sizes = last - first
+    inner = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows: Array = np.repeat(first, sizes) + inner
+    return rows
+
+
+def _join(name: str, parts: Sequence[Trajectories]) -> Array:
+    columns = [part.columns()[name] for part in parts]
+    for part, column in zip(parts, columns, strict=True):
+        if column.shape[1:] != columns[0].shape[1:]:
+            raise DataError(
+                f"{name} of {part._name} has shape {column.shape[1:]} a row, of {parts[0]._name} {columns[0].shape[1:]}"
+            )
+    return np.concatenate(columns)
+
+
+# -------------------------------------------------------------------- validation
+
+
+def _check(t: Trajectories) -> None:
+    """Everything that a Trajectories promises; raises DataError at the first thing that does not hold."""
+    _check_offsets(t)
+    assert t.final_observations is not None
+    rows = {name: t.steps for name in t.columns()}
+    rows |= {"offsets": len(t) + 1, "observations": t.steps + len(t), "final_observations": len(t)}
+    for name, column in t.columns().items():
+        if column.ndim == 0 or len(column) != rows[name]:
+            got = len(column) if column.ndim else "no"
+            raise DataError(f"{name} of {t._name} has {got} rows; {rows[name]} would be right for {t.steps} steps")
+        _check_values(t, name, column)
+    if t.rewards is not None and t.rewards.ndim != 1:
+        raise DataError(f"rewards of {t._name} have shape {t.rewards.shape}; one number a step would be right")
+    _check_ends(t)
+    _check_actions(t)
+
+
+def _check_offsets(t: Trajectories) -> None:
+    offsets = t.offsets
+    if offsets.ndim != 1 or offsets.dtype != np.int64 or len(offsets) == 0 or offsets[0] != 0:
+        raise DataError(f"offsets of {t._name} must be one row of int64 that starts at 0")
+    empty = np.flatnonzero(np.diff(offsets) <= 0)
+    if len(empty):
+        raise DataError(f"episode {empty[0]} of {t._name} has no steps; every episode needs at least one")
+
+
+def _check_values(t: Trajectories, name: str, column: Array) -> None:
+    kinds = {"terminations": "b", "truncations": "b", "final_observations": "b", "rewards": "f", "offsets": "i"}
+    allowed = kinds.get(name, "fiub")
+    if column.dtype.kind not in allowed:
+        raise DataError(f"{name} of {t._name} has dtype {column.dtype}; it must be {_KIND_NAMES[allowed]}")
+    if column.dtype.kind == "f":
+        # A sum is finite only if all its terms are (or cancel, which the exact check below decides): one cheap pass.
+        with np.errstate(all="ignore"):
+            suspicious = not np.isfinite(column.sum(dtype=np.float64))
+        if suspicious:
+            bad = np.flatnonzero(~np.isfinite(column).reshape(len(column), -1).all(axis=1))
+            if len(bad):
+                raise DataError(
+                    f"{name} of {t._name} has NaN or infinite values in {len(bad)} rows, first in row {bad[0]}"
+                )
+
+
+_KIND_NAMES = {"b": "bool", "f": "floating point", "i": "integer", "fiub": "a number or bool"}
+
+
+def _check_ends(t: Trajectories) -> None:
+    inside = np.ones(t.steps, dtype=bool)
+    inside[t.offsets[1:] - 1] = False
+    for name in ("terminations", "truncations"):
+        flags: Array = getattr(t, name)
+        if flags.ndim != 1:
+            raise DataError(f"{name} of {t._name} have shape {flags.shape}; one flag a step would be right")
+        wrong = np.flatnonzero(flags & inside)
+        if len(wrong):
+            raise DataError(
+                f"{name} of {t._name} mark step {wrong[0]}, inside an episode; only a last step may carry the flag"
+            )
+    both = np.flatnonzero(t.terminations & t.truncations)
+    if len(both):
+        raise DataError(
+            f"step {both[0]} of {t._name} is both terminated and truncated; keep the termination if the task ended"
+        )
+
+
+def _check_actions(t: Trajectories) -> None:
+    if t.actions is None or t.action_range is None:
+        return
+    low, high = t.action_range
+    if low.shape != t.actions.shape[1:] or high.shape != low.shape:
+        raise DataError(
+            f"action_range of {t._name} has shapes {low.shape} and {high.shape}; actions have {t.actions.shape[1:]}"
+        )
+    lowest, highest = (t.actions.min(axis=0), t.actions.max(axis=0)) if t.steps else (low, high)
+    slack = ACTION_TOLERANCE * np.maximum(1.0, high - low)
+    if (lowest < low - slack).any() or (highest > high + slack).any():
+        outside = (t.actions < low - slack) | (t.actions > high + slack)
+        row = int(np.flatnonzero(outside.reshape(t.steps, -1).any(axis=1))[0])
+        raise DataError(
+            f"action {row} of {t._name} is {t.actions[row].tolist()}, outside the declared range "
+            f"{low.tolist()} to {high.tolist()}"
+        )
