@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class OffbenchError(ValueError):
-    """Anything a user did or was given that offbench cannot work with; the command line prints it without a traceback."""
+    """Anything a user did or was given that offbench cannot work with; the command line shows it without traceback."""
 
 
 class DataError(OffbenchError):

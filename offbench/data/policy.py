@@ -11,9 +11,9 @@ class Policy(Protocol):
     """Acts in a batch of environments, deterministically unless it was built to sample."""
 
     def act(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Actions (environments, action) in the environment's own units for observations (environments, observation)."""
+        """Actions (environments, action), in the environment's units, for observations (environments, observation)."""
         ...
 
     def reset(self, mask: npt.NDArray[Any]) -> None:
-        """Forget the past of the environments where mask (environments,) is true; a policy without memory does nothing."""
+        """Forget the past of the environments where mask (environments,) is true; without memory, do nothing."""
         ...

@@ -97,6 +97,7 @@ class Trajectories:
 
     @property
     def steps(self) -> int:
+        """Number of steps of all episodes together."""
         return int(self.offsets[-1])
 
     @property
@@ -187,7 +188,7 @@ class Trajectories:
             if own != names[0]:
                 raise DataError(f"{part._name} and {parts[0]._name} differ in their columns: {sorted(own ^ names[0])}")
         shift = np.cumsum([0] + [part.steps for part in parts])
-        joined = {name: _join(name, parts) for name in names[0] if name != "offsets"}
+        joined: dict[str, Any] = {name: _join(name, parts) for name in names[0] if name != "offsets"}
         starts = [part.offsets[:-1] + offset for part, offset in zip(parts, shift, strict=False)]
         extras = {name.removeprefix("extras/"): joined.pop(name) for name in list(joined) if name.startswith("extras/")}
         offsets = np.concatenate([*starts, shift[-1:]]).astype(np.int64)
@@ -197,7 +198,7 @@ class Trajectories:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest, wherever it lies."""
+        """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest."""
         sha = hashlib.sha256()
         columns = self.columns()
         if self.action_range is not None:
@@ -274,7 +275,7 @@ def _check(t: Trajectories) -> None:
     """Everything that a Trajectories promises; raises DataError at the first thing that does not hold."""
     _check_offsets(t)
     assert t.final_observations is not None
-    rows = {name: t.steps for name in t.columns()}
+    rows = dict.fromkeys(t.columns(), t.steps)
     rows |= {"offsets": len(t) + 1, "observations": t.steps + len(t), "final_observations": len(t)}
     for name, column in t.columns().items():
         if column.ndim == 0 or len(column) != rows[name]:
