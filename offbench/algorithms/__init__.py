@@ -1,0 +1,1 @@
+"""Algorithms, one a file; registry.py finds them by name."""

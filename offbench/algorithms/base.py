@@ -1,0 +1,149 @@
+"""What all algorithms share: networks with a seed axis, their optimisers, one update, and the state to save.
+
+Every parameter, batch and metric carries a leading seed axis K: one process trains K independent runs. A loss is
+averaged over everything but that axis and the losses of all seeds are summed, so that each seed's gradient is its
+own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from offbench.data.transitions import Batch, Transitions
+from offbench.nn.adam import Adam, Schedule
+from offbench.nn.mlp import Parameters
+
+Networks = dict[str, Parameters]
+Metrics = dict[str, Tensor]  # name -> (seeds,)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the vectors that an algorithm maps between."""
+
+    observation: int
+    action: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Hyperparameters for the datasets whose id's last part matches one of the patterns, and where they come from."""
+
+    datasets: tuple[str, ...]
+    values: Mapping[str, Any]
+    source: str
+
+
+class Algorithm(ABC):
+    """K independent runs of one algorithm.
+
+    A subclass describes its networks in ``build``, its losses as methods from (networks, batch) to metrics, and what
+    one update does in ``update``, a pure function of state and batch: no clock, no generator, no input or output.
+
+    Attributes:
+        networks: parameters by network and name, each with a leading seed axis.
+        optimisers: one Adam for each network that is trained.
+        keys: (seeds,) int64, the seeds.
+        count: () int64, updates done.
+    """
+
+    Config: ClassVar[type]
+    view: ClassVar[type] = Transitions
+    requires: ClassVar[tuple[str, ...]] = ("actions", "rewards")
+    metrics: ClassVar[tuple[str, ...]]
+    presets: ClassVar[tuple[Preset, ...]] = ()
+
+    def __init__(
+        self,
+        config: Any,
+        sizes: Sizes,
+        seeds: Sequence[int],
+        total: int,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Initialise the networks of all ``seeds``; ``total`` is the number of updates that schedules span."""
+        self.config, self.sizes, self.seeds, self.total = config, sizes, tuple(seeds), total
+        self.device, self.dtype = torch.device(device), dtype
+        self.networks: Networks = {}
+        self.optimisers: dict[str, Adam] = {}
+        self.keys = torch.tensor(self.seeds, dtype=torch.int64, device=self.device)
+        self.count = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.build()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Describe the networks and ``add`` their parameters and optimisers."""
+
+    @abstractmethod
+    def update(self, batch: Batch) -> Metrics:
+        """One gradient step on a batch with leading axes (seeds, batch); returns each metric as (seeds,)."""
+
+    @abstractmethod
+    def act(self, observations: Tensor) -> Tensor:
+        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation)."""
+
+    def add(
+        self, name: str, parameters: Parameters, learning_rate: float | None, schedule: Schedule = "constant"
+    ) -> None:
+        """Register a network; without a learning rate it is not trained (a target network)."""
+        self.networks[name] = {
+            key: value.to(device=self.device, dtype=self.dtype).contiguous() for key, value in parameters.items()
+        }
+        if learning_rate is not None:
+            self.optimisers[name] = Adam(self.networks[name], learning_rate, schedule, self.total)
+
+    def descend(self, losses: Callable[[Networks, Batch], Metrics], names: Sequence[str], batch: Batch) -> Metrics:
+        """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
+
+        def summed(trained: Networks) -> tuple[Tensor, Metrics]:
+            values = losses(self.networks | trained, batch)
+            return torch.stack(list(values.values())).sum(), values
+
+        trained = {name: self.networks[name] for name in names}
+        gradients, values = torch.func.grad(summed, has_aux=True)(trained)
+        for name in names:
+            self.optimisers[name].update(self.networks[name], gradients[name])
+        return {name: value.detach() for name, value in values.items()}
+
+    def step(self, data: Transitions, indices: Tensor) -> Tensor:
+        """Update on the transitions at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
+        values = self.update(data.batch(indices))
+        self.count.add_(1)
+        return torch.stack([values[name] for name in self.metrics])
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that a later update depends on, by name; those with axes lead with the seed axis."""
+        state = {"count": self.count}
+        for network, parameters in self.networks.items():
+            state |= {f"networks/{network}/{name}": value for name, value in parameters.items()}
+        for network, optimiser in self.optimisers.items():
+            state |= {f"optimisers/{network}/{name}": value for name, value in optimiser.state().items()}
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Copy ``state`` into this algorithm's tensors, in place."""
+        own = self.state()
+        if own.keys() != state.keys():
+            raise ValueError(f"the state to restore differs in {sorted(own.keys() ^ state.keys())[:5]}")
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                raise ValueError(f"{name} has shape {tuple(state[name].shape)}; {tuple(value.shape)} would be right")
+            value.copy_(state[name])
+
+
+def polyak(target: Parameters, source: Parameters, rate: float) -> None:
+    """Move ``target`` towards ``source``: target <- (1 - rate) target + rate source, in place."""
+    for name, value in target.items():
+        value.lerp_(source[name], rate)
+
+
+def copy(parameters: Parameters) -> Parameters:
+    """A deep copy, for a target network that starts where its source does."""
+    return {name: value.clone() for name, value in parameters.items()}

@@ -1,0 +1,1 @@
+"""Layers, initialisations, distributions and the optimiser, all with a leading seed axis."""

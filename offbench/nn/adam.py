@@ -1,0 +1,63 @@
+"""Adam (Kingma and Ba 2015, arXiv 1412.6980) and its learning-rate schedule, inside the compiled update."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from offbench.nn.mlp import Parameters
+
+Schedule = Literal["constant", "cosine"]
+
+
+class Adam:
+    """First and second moments of one network's parameters; every element is its own, so seeds never mix.
+
+    Bias correction and epsilon as in torch.optim.Adam. The count of updates is a tensor, so that one compiled graph
+    serves all of them. With ``schedule="cosine"`` the learning rate of update t (from 0) is lr (1 + cos(pi t /
+    total)) / 2.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        learning_rate: float,
+        schedule: Schedule = "constant",
+        total: int = 1,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.learning_rate, self.schedule, self.total = learning_rate, schedule, total
+        self.betas, self.epsilon = betas, epsilon
+        device = next(iter(parameters.values())).device
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        self.first = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        self.second = {name: torch.zeros_like(value) for name, value in parameters.items()}
+
+    def update(self, parameters: Parameters, gradients: Parameters) -> None:
+        """Move ``parameters`` against ``gradients``, in place."""
+        beta1, beta2 = self.betas
+        rate = self._rate()
+        self.count.add_(1)
+        step_size = rate / (1 - beta1**self.count)
+        scale = torch.sqrt(1 - beta2**self.count)
+        for name, parameter in parameters.items():
+            gradient, first, second = gradients[name], self.first[name], self.second[name]
+            first.lerp_(gradient, 1 - beta1)
+            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            parameter.sub_(step_size * first / (second.sqrt() / scale + self.epsilon))
+
+    def _rate(self) -> Tensor:
+        """Learning rate () of the coming update, float64."""
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + torch.cos(math.pi * self.count / self.total))
+        return torch.full_like(self.count, self.learning_rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that make up the state, by name."""
+        moments = {f"first.{name}": value for name, value in self.first.items()}
+        moments |= {f"second.{name}": value for name, value in self.second.items()}
+        return {"count": self.count} | moments

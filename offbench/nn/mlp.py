@@ -1,0 +1,104 @@
+"""Multi-layer perceptrons whose weights carry a leading seed axis and, for ensembles, a second axis of members."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offbench.nn.random import stream
+
+Parameters = dict[str, Tensor]
+Initialisation = Literal["torch", "orthogonal"]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Linear layers with ReLU between them; a description only, parameters are passed in at each call.
+
+    Attributes:
+        inputs: size of the input.
+        hidden: sizes of the hidden layers.
+        outputs: size of the output.
+        members: number of independent networks in an ensemble; None for a single network without that axis.
+        dropout: probability with which a hidden unit is dropped while training.
+    """
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+    members: int | None = None
+    dropout: float = 0.0
+
+    def initialise(self, seeds: Sequence[int], name: str, initialisation: Initialisation = "torch") -> Parameters:
+        """Fresh float64 ``layer<i>.weight`` (seeds, [members,] in, out), ``layer<i>.bias`` (seeds, [members,] 1, out).
+
+        "torch" is the default of torch.nn.Linear, U(-1/sqrt(in), 1/sqrt(in)) for weights and biases; "orthogonal" has
+        orthonormal weights with gain sqrt(2) and zero biases in every layer, the output included.
+        """
+        sizes = [self.inputs, *self.hidden, self.outputs]
+        parameters: Parameters = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            drawn = [
+                _draw(seed, f"{name}/layer{layer}", fan_in, fan_out, self.members, initialisation) for seed in seeds
+            ]
+            parameters[f"layer{layer}.weight"] = torch.stack([weight for weight, _ in drawn])
+            parameters[f"layer{layer}.bias"] = torch.stack([bias for _, bias in drawn])
+        return parameters
+
+    def __call__(self, parameters: Parameters, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+        """Map (seeds, batch, in) to (seeds, [members,] batch, out).
+
+        masks: one a hidden layer, (seeds, batch, hidden), as ``dropout_masks`` makes them; None drops nothing.
+        """
+        last = len(self.hidden)
+        x = inputs
+        if self.members is not None:
+            x = x.unsqueeze(1).expand(-1, self.members, -1, -1)
+        for layer in range(last + 1):
+            x = linear(x, parameters[f"layer{layer}.weight"], parameters[f"layer{layer}.bias"])
+            if layer < last:
+                x = torch.relu(x)
+                if masks is not None:
+                    x = x * masks[layer]
+        return x
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b for x (..., batch, in), weight (..., in, out), bias (..., 1, out), as one batched matrix product."""
+    # A product and an addition instead of one baddbmm: compiled, the addition joins the activation that follows it.
+    product = torch.bmm(x.flatten(0, -3), weight.flatten(0, -3)) if x.dim() > 3 else torch.bmm(x, weight)
+    return product.view(*weight.shape[:-2], x.shape[-2], weight.shape[-1]) + bias
+
+
+def _draw(
+    seed: int, name: str, fan_in: int, fan_out: int, members: int | None, initialisation: Initialisation
+) -> tuple[Tensor, Tensor]:
+    """Weight ([members,] in, out) and bias ([members,] 1, out) of one layer of one seed."""
+    generator = stream(seed, "initialise", name)
+    count = 1 if members is None else members
+    if initialisation == "torch":
+        bound = 1 / math.sqrt(fan_in)
+        weight = generator.uniform(-bound, bound, (count, fan_in, fan_out))
+        bias = generator.uniform(-bound, bound, (count, 1, fan_out))
+    else:
+        weight = math.sqrt(2) * np.stack([_orthogonal(generator, fan_in, fan_out) for _ in range(count)])
+        bias = np.zeros((count, 1, fan_out))
+    if members is None:
+        weight, bias = weight[0], bias[0]
+    return torch.from_numpy(weight), torch.from_numpy(bias)
+
+
+def _orthogonal(
+    generator: np.random.Generator, rows: int, columns: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """A (rows, columns) matrix with orthonormal rows or columns, whichever are fewer, uniform over such matrices."""
+    q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return q if rows >= columns else q.T
