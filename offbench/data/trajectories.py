@@ -82,12 +82,15 @@ class Trajectories:
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
+        _check_offsets(self)
         if self.final_observations is None:
             object.__setattr__(self, "final_observations", np.ones(len(self.offsets) - 1, dtype=bool))
         _check(self)
         for name in _COLUMNS:
             object.__setattr__(self, name, _read_only(getattr(self, name)))
         object.__setattr__(self, "extras", {name: _read_only(column) for name, column in self.extras.items()})
+        if self.action_range is not None:
+            object.__setattr__(self, "action_range", tuple(_read_only(bound) for bound in self.action_range))
 
     # ---------------------------------------------------------------- sizes and statistics
 
@@ -133,9 +136,16 @@ class Trajectories:
     # ---------------------------------------------------------------- selection
 
     def __getitem__(self, episodes: int | slice | Sequence[int] | Array) -> Trajectories:
-        """The chosen episodes, by number, slice, list of numbers or boolean mask (episodes,)."""
-        chosen = np.arange(len(self))[episodes]
-        chosen = np.atleast_1d(chosen)
+        """The chosen episodes, by number, slice, sequence of numbers or boolean mask (episodes,).
+
+        Raises:
+            IndexError: there is no episode of that number, or the index is not of these kinds.
+        """
+        if isinstance(episodes, tuple):
+            episodes = list(episodes)
+        chosen = np.atleast_1d(np.arange(len(self))[episodes])
+        if chosen.ndim != 1:
+            raise IndexError(f"episodes are chosen by one row of numbers or flags, not by shape {chosen.shape}")
         first, last = self.offsets[chosen], self.offsets[chosen + 1]
         steps = _rows(first, last)
         observations = _rows(first + chosen, last + chosen + 1)
@@ -163,7 +173,7 @@ class Trajectories:
         """The max(1, floor(fraction * episodes)) episodes of highest return, in their original order."""
         if not 0 < fraction <= 1:
             raise DataError(f"the fraction of best episodes must lie in (0, 1], not {fraction}")
-        count = max(1, int(fraction * len(self)))
+        count = max(1, _share(fraction, len(self)))
         return self[np.sort(np.argsort(-self.returns, kind="stable")[:count])]
 
     def between_returns(self, low: float = -np.inf, high: float = np.inf) -> Trajectories:
@@ -175,24 +185,31 @@ class Trajectories:
         if not 0 <= fraction <= 1:
             raise DataError(f"the fraction of a split must lie in [0, 1], not {fraction}")
         order = np.random.default_rng(seed).permutation(len(self))
-        count = int(fraction * len(self))
+        count = _share(fraction, len(self))
         return self[np.sort(order[:count])], self[np.sort(order[count:])]
 
     @staticmethod
     def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
-        """All episodes of all parts, in order; the parts must have the same columns."""
+        """All episodes of all parts, in order; the parts must have the same columns and the same range of actions.
+
+        The provenance is the first part's, with the notes of all.
+        """
         if not parts:
             raise DataError("nothing to concatenate: give at least one Trajectories")
         names = [set(part.columns()) for part in parts]
         for part, own in zip(parts, names, strict=True):
             if own != names[0]:
                 raise DataError(f"{part._name} and {parts[0]._name} differ in their columns: {sorted(own ^ names[0])}")
+            if not _same_range(part.action_range, parts[0].action_range):
+                raise DataError(f"{part._name} and {parts[0]._name} declare different ranges of actions")
         shift = np.cumsum([0] + [part.steps for part in parts])
         joined: dict[str, Any] = {name: _join(name, parts) for name in names[0] if name != "offsets"}
         starts = [part.offsets[:-1] + offset for part, offset in zip(parts, shift, strict=False)]
         extras = {name.removeprefix("extras/"): joined.pop(name) for name in list(joined) if name.startswith("extras/")}
         offsets = np.concatenate([*starts, shift[-1:]]).astype(np.int64)
-        return replace(parts[0], offsets=offsets, extras=extras, **joined)
+        notes = dict.fromkeys(note for part in parts for note in part.provenance.notes)
+        provenance = replace(parts[0].provenance, notes=tuple(notes))
+        return replace(parts[0], offsets=offsets, extras=extras, provenance=provenance, **joined)
 
     # ---------------------------------------------------------------- identity and print
 
@@ -248,6 +265,11 @@ def _read_only(column: Array | None) -> Array | None:
     return view
 
 
+def _share(fraction: float, count: int) -> int:
+    """floor(fraction * count) for the fraction as it is written: 0.29 of 100 is 29, although 0.29 * 100 < 29."""
+    return int(round(fraction * count, 9))
+
+
 def _rows(first: Array, last: Array) -> slice | Array:
     """Row numbers of the half-open ranges [first, last): a slice, hence a view, where the ranges touch."""
     if len(first) and np.array_equal(first[1:], last[:-1]):
@@ -256,6 +278,12 @@ def _rows(first: Array, last: Array) -> slice | Array:
     inner = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     rows: Array = np.repeat(first, sizes) + inner
     return rows
+
+
+def _same_range(one: tuple[Array, Array] | None, other: tuple[Array, Array] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _join(name: str, parts: Sequence[Trajectories]) -> Array:
@@ -273,7 +301,6 @@ def _join(name: str, parts: Sequence[Trajectories]) -> Array:
 
 def _check(t: Trajectories) -> None:
     """Everything that a Trajectories promises; raises DataError at the first thing that does not hold."""
-    _check_offsets(t)
     assert t.final_observations is not None
     rows = dict.fromkeys(t.columns(), t.steps)
     rows |= {"offsets": len(t) + 1, "observations": t.steps + len(t), "final_observations": len(t)}
@@ -282,6 +309,9 @@ def _check(t: Trajectories) -> None:
             got = len(column) if column.ndim else "no"
             raise DataError(f"{name} of {t._name} has {got} rows; {rows[name]} would be right for {t.steps} steps")
         _check_values(t, name, column)
+    if t.final_observations.ndim != 1:
+        shape = t.final_observations.shape
+        raise DataError(f"final_observations of {t._name} has shape {shape}; one flag an episode would be right")
     if t.rewards is not None and t.rewards.ndim != 1:
         raise DataError(f"rewards of {t._name} have shape {t.rewards.shape}; one number a step would be right")
     _check_ends(t)
@@ -292,7 +322,7 @@ def _check_offsets(t: Trajectories) -> None:
     offsets = t.offsets
     if offsets.ndim != 1 or offsets.dtype != np.int64 or len(offsets) == 0 or offsets[0] != 0:
         raise DataError(f"offsets of {t._name} must be one row of int64 that starts at 0")
-    empty = np.flatnonzero(np.diff(offsets) <= 0)
+    empty = np.flatnonzero(offsets[1:] <= offsets[:-1])  # a difference could overflow
     if len(empty):
         raise DataError(f"episode {empty[0]} of {t._name} has no steps; every episode needs at least one")
 
@@ -302,16 +332,23 @@ def _check_values(t: Trajectories, name: str, column: Array) -> None:
     allowed = kinds.get(name, "fiub")
     if column.dtype.kind not in allowed:
         raise DataError(f"{name} of {t._name} has dtype {column.dtype}; it must be {_KIND_NAMES[allowed]}")
-    if column.dtype.kind == "f":
-        # A sum is finite only if all its terms are (or cancel, which the exact check below decides): one cheap pass.
-        with np.errstate(all="ignore"):
-            suspicious = not np.isfinite(column.sum(dtype=np.float64))
-        if suspicious:
-            bad = np.flatnonzero(~np.isfinite(column).reshape(len(column), -1).all(axis=1))
-            if len(bad):
-                raise DataError(
-                    f"{name} of {t._name} has NaN or infinite values in {len(bad)} rows, first in row {bad[0]}"
-                )
+    if column.dtype.kind == "f" and not _surely_finite(column):
+        bad = np.flatnonzero(~np.isfinite(column).all(axis=tuple(range(1, column.ndim))))
+        if len(bad):
+            raise DataError(f"{name} of {t._name} has NaN or infinite values in {len(bad)} rows, first in row {bad[0]}")
+
+
+def _surely_finite(column: Array) -> bool:
+    """Whether the sum of squares is finite: no term can cancel, so True is certain; False may be mere overflow.
+
+    A product of a vector with itself runs at the speed of memory; on 11,000,000 float32 it takes half the time of
+    ``isfinite`` and a fifth of the time of a sum in float64.
+    """
+    if not column.flags.c_contiguous or column.dtype not in (np.float32, np.float64):
+        return False
+    flat = column.reshape(-1)
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat)))
 
 
 _KIND_NAMES = {"b": "bool", "f": "floating point", "i": "integer", "fiub": "a number or bool"}
@@ -344,12 +381,22 @@ def _check_actions(t: Trajectories) -> None:
         raise DataError(
             f"action_range of {t._name} has shapes {low.shape} and {high.shape}; actions have {t.actions.shape[1:]}"
         )
-    lowest, highest = (t.actions.min(axis=0), t.actions.max(axis=0)) if t.steps else (low, high)
-    slack = ACTION_TOLERANCE * np.maximum(1.0, high - low)
-    if (lowest < low - slack).any() or (highest > high + slack).any():
-        outside = (t.actions < low - slack) | (t.actions > high + slack)
-        row = int(np.flatnonzero(outside.reshape(t.steps, -1).any(axis=1))[0])
+    if not (low <= high).all():
         raise DataError(
-            f"action {row} of {t._name} is {t.actions[row].tolist()}, outside the declared range "
-            f"{low.tolist()} to {high.tolist()}"
+            f"action_range of {t._name} is {low.tolist()} to {high.tolist()}; each low must be at most its high"
+        )
+    if t.actions.size == 0:
+        return
+    low, high = (
+        low - ACTION_TOLERANCE * np.maximum(1.0, np.abs(low)),
+        high + ACTION_TOLERANCE * np.maximum(1.0, np.abs(high)),
+    )
+    # Extremes over all components cost a hundredth of those of each, and settle the usual case of one range for all.
+    if t.actions.min() >= low.max() and t.actions.max() <= high.min():
+        return
+    bad = np.flatnonzero(((t.actions < low) | (t.actions > high)).any(axis=tuple(range(1, t.actions.ndim))))
+    if len(bad):
+        raise DataError(
+            f"action {bad[0]} of {t._name} is {t.actions[bad[0]].tolist()}, outside the declared range "
+            f"{t.action_range[0].tolist()} to {t.action_range[1].tolist()}"
         )
