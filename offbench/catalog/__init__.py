@@ -1,0 +1,1 @@
+"""Datasets by name: cards, recipes that generate them, and loading."""

@@ -1,0 +1,156 @@
+"""Recipes: datasets that are generated here in seconds, from scripted controllers, the same for the same seed.
+
+Every episode has its own seeds for environment and controller, drawn from the recipe's seed, so that the data do not
+depend on how many environments are stepped together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offbench.catalog.cards import Card
+from offbench.data.policy import Policy
+from offbench.data.trajectories import Array, Provenance, Trajectories
+from offbench.environments.controllers import RandomAfter, UniformRandom, Waypoints, path_through
+from offbench.environments.pendulum_controllers import PendulumSwingUp
+from offbench.environments.pointmaze import PointMazeSimulator
+from offbench.environments.rollouts import record
+from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.task import Task, task
+from offbench.errors import OffbenchError, UnknownNameError
+
+Progress = Callable[[int, int], None]
+"""Called with the number of episodes done and the number of all."""
+
+# Episodes that are stepped together; it changes speed, memory and the grain of progress, never the data.
+BATCH = 50
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every recipe is told: where, from which seed, how many episodes, and whom to tell about progress."""
+
+    task: Task
+    seed: int
+    episodes: int
+    progress: Progress
+
+    def seeds(self, purpose: int) -> Array:
+        """(episodes,) int64, one seed an episode, different ones for every purpose."""
+        return np.random.default_rng([self.seed, purpose]).integers(2**31, size=self.episodes)
+
+
+def generate(card: Card, progress: Progress | None = None) -> Trajectories:
+    """Generate the dataset of a card: float32, with its id, revision and task as provenance.
+
+    Raises:
+        UnknownNameError: the card names a recipe that does not exist.
+        OffbenchError: the recipe does not take the card's arguments, or gives another number of steps than it says.
+    """
+    recipe = card.recipe
+    if recipe.name not in RECIPES:
+        raise UnknownNameError("recipe", recipe.name, RECIPES)
+    make = RECIPES[recipe.name]
+    order = Order(task(card.task), recipe.seed, recipe.episodes, progress or (lambda done, total: None))
+    try:
+        inspect.signature(make).bind(order, **recipe.arguments)
+    except TypeError as error:
+        raise OffbenchError(f"recipe {recipe.name} of {card.id} does not take its arguments: {error}") from error
+    trajectories = make(order, **recipe.arguments)
+    if trajectories.steps != card.steps:
+        raise OffbenchError(f"{card.id} came out with {trajectories.steps} steps; its card says {card.steps}")
+    return replace(trajectories, provenance=Provenance(dataset=card.id, revision=card.revision, task=card.task))
+
+
+def pendulum_swingup(order: Order, gain: float, noise: tuple[float, float]) -> Trajectories:
+    """Swing-up by energy with Gaussian noise, whose standard deviation (N m) each episode draws from a range."""
+    scales = np.random.default_rng([order.seed, 2]).uniform(noise[0], noise[1], order.episodes)
+    seeds = order.seeds(1)
+
+    def policy(simulator: Simulator, chosen: slice) -> Policy:
+        return PendulumSwingUp(scales[chosen], seeds[chosen].tolist(), gain)
+
+    return _record_all(order, policy)
+
+
+def pointmaze_stitch(order: Order) -> Trajectories:
+    """Four equal groups of episodes from the same start, rewarded for the same goal; none takes the short way.
+
+    Source: Zhou et al. 2024, "Free from Bellman Completeness" (MBRCSL), point maze. The groups, in this order: go
+    down to (2, 2) and stay; the same again; take the detour (1, 1), (2, 1) to the goal (2, 4) and stay; take the
+    detour and act at random from there on. A waypoint counts as reached below 0.5 m/s, except the goal before random
+    actions. The extra column ``goal`` holds the goal's place (x, y).
+    """
+    if order.episodes % 4:
+        raise OffbenchError(f"pointmaze_stitch records four equal groups; {order.episodes} episodes cannot be divided")
+    seeds = order.seeds(1)
+
+    def policy(simulator: Simulator, chosen: slice) -> Policy:
+        assert isinstance(simulator, PointMazeSimulator)
+        down, detour = (path_through(cells, simulator.maze_map) for cells in ([(2, 2)], [(1, 1), (2, 1), (2, 4)]))
+        group = 4 * chosen.start // order.episodes
+        if group < 2:
+            return Waypoints(down)
+        if group == 2:
+            return Waypoints(detour)
+        random = UniformRandom(simulator.action_low, simulator.action_high, seeds[chosen].tolist())
+        return RandomAfter(Waypoints(detour), detour[-1], random)
+
+    def goal(simulator: Simulator) -> dict[str, Array]:
+        assert isinstance(simulator, PointMazeSimulator)
+        return {"goal": simulator.goals}
+
+    return _record_all(order, policy, goal, groups=4)
+
+
+RECIPES: dict[str, Callable[..., Trajectories]] = {
+    "pendulum_swingup": pendulum_swingup,
+    "pointmaze_stitch": pointmaze_stitch,
+}
+
+
+def _record_all(
+    order: Order,
+    policy: Callable[[Simulator, slice], Policy],
+    constants: Callable[[Simulator], dict[str, Array]] = lambda simulator: {},
+    groups: int = 1,
+) -> Trajectories:
+    """All episodes in order, a batch at a time.
+
+    Args:
+        order: what the recipe was told.
+        policy: what acts in the simulator in the episodes of a slice.
+        constants: what stays the same for an episode, by name, (environments, ...) each; it becomes extra columns.
+        groups: number of equal groups whose boundaries no batch crosses.
+    """
+    seeds = order.seeds(0).tolist()
+    size = order.episodes // groups
+    starts = [first for group in range(0, order.episodes, size) for first in range(group, group + size, BATCH)]
+    parts: list[Trajectories] = []
+    simulator: Simulator | None = None
+    for start in starts:
+        chosen = slice(start, min(start + BATCH, (start // size + 1) * size))
+        count = chosen.stop - chosen.start
+        if simulator is None or simulator.count != count:
+            simulator = make_simulator(order.task, count)
+        part = record(simulator, policy(simulator, chosen), seeds[chosen])
+        extras = {
+            name: np.repeat(rows, part.lengths, axis=0).astype(np.float32)
+            for name, rows in constants(simulator).items()
+        }
+        parts.append(_float32(replace(part, extras=extras)))
+        order.progress(chosen.stop, order.episodes)
+    return Trajectories.concatenate(parts)
+
+
+def _float32(trajectories: Trajectories) -> Trajectories:
+    assert trajectories.rewards is not None
+    return replace(
+        trajectories,
+        observations=trajectories.observations.astype(np.float32),
+        rewards=trajectories.rewards.astype(np.float32),
+    )

@@ -1,0 +1,1 @@
+"""What a policy is scored in: tasks, reference scores, batched simulators, scripted controllers."""

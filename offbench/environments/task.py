@@ -1,0 +1,123 @@
+"""Tasks: an environment, its time limit and the two returns between which a score is drawn.
+
+Tasks are data: they live in ``datasets/tasks.toml``, one table a task, and a person edits them there.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from offbench.data.resources import resources
+from offbench.errors import OffbenchError, UnknownNameError
+
+
+class Reference(BaseModel):
+    """The mean return of one known policy.
+
+    Attributes:
+        mean: mean undiscounted return.
+        standard_error: of that mean, where it was measured here.
+        episodes: how many were measured.
+        policy: what acted, in one sentence.
+        source: who measured it and how.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    standard_error: float | None = Field(default=None, ge=0)
+    episodes: int | None = Field(default=None, gt=0)
+    policy: str
+    source: str
+
+
+class Task(BaseModel):
+    """What a policy is scored in.
+
+    Attributes:
+        name: short name, ``hopper-v4``.
+        aliases: other names that `task` understands.
+        environment: Gymnasium id.
+        arguments: keyword arguments of ``gymnasium.make``.
+        episode_limit: steps after which an episode is truncated.
+        observation: entries of a dictionary observation that are joined, in this order; empty for a plain array.
+        simulator: Python distributions that decide how the environment behaves; records carry their versions.
+        low: return that scores 0.
+        high: return that scores 100.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    environment: str
+    arguments: dict[str, Any] = {}
+    episode_limit: int = Field(gt=0)
+    observation: tuple[str, ...] = ()
+    simulator: tuple[str, ...] = ("gymnasium",)
+    low: Reference
+    high: Reference
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Task:
+        if not self.low.mean < self.high.mean:
+            raise ValueError(f"the low reference {self.low.mean} must lie below the high one {self.high.mean}")
+        return self
+
+    def score(self, returns: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """100 (return - low) / (high - low), elementwise: 0 is the low policy, 100 the high one."""
+        return self.scale(np.asarray(returns, dtype=np.float64) - self.low.mean)
+
+    def scale(self, deviations: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """A difference or standard deviation of returns on the scale of scores: scaled and never shifted."""
+        scaled: npt.NDArray[np.float64] = np.multiply(deviations, 100.0 / (self.high.mean - self.low.mean))
+        return scaled
+
+    def simulator_versions(self) -> dict[str, str]:
+        """Installed version of each distribution in ``simulator``."""
+        return {name: version(name) for name in self.simulator}
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """All tasks by name, in the order of the file.
+
+    Raises:
+        OffbenchError: ``tasks.toml`` cannot be parsed or one of its tables is no task.
+    """
+    path = resources() / "tasks.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise OffbenchError(f"{path} is no valid TOML: {error}") from error
+    found = {}
+    for name, table in tables.items():
+        try:
+            found[name] = Task.model_validate({"name": name, **table})
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise OffbenchError(f"task {name} in {path}: {field or 'table'}: {first['msg']}") from error
+    return found
+
+
+def task(name: str) -> Task:
+    """The task of that name or alias.
+
+    Raises:
+        UnknownNameError: no task is called so; the message lists the nearest names.
+    """
+    known = tasks()
+    if name in known:
+        return known[name]
+    aliases = {alias: entry for entry in known.values() for alias in entry.aliases}
+    if name in aliases:
+        return aliases[name]
+    raise UnknownNameError("task", name, [*known, *aliases])
