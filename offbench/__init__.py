@@ -1,3 +1,40 @@
-"""offbench: datasets and a benchmark suite for offline reinforcement learning."""
+"""offbench: datasets and a benchmark suite for offline reinforcement learning.
+
+import offbench
+
+data = offbench.load("offbench/pointmaze/stitch-v0")
+run = offbench.train("iql", "offbench/pointmaze/stitch-v0", seeds=5, steps=10_000)
+print(run.scores)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from offbench.catalog.loading import load
+    from offbench.data.trajectories import Trajectories
+    from offbench.training.run import Run, evaluate, train
+
+__all__ = ["Run", "Trajectories", "__version__", "evaluate", "load", "train"]
+
+# Resolved at first use, so that importing offbench loads neither torch nor a simulator.
+_HOMES = {
+    "load": "offbench.catalog.loading",
+    "Trajectories": "offbench.data.trajectories",
+    "Run": "offbench.training.run",
+    "evaluate": "offbench.training.run",
+    "train": "offbench.training.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'offbench' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -33,7 +33,8 @@ class Adam:
         self.learning_rate, self.schedule, self.total = learning_rate, schedule, total
         self.betas, self.epsilon = betas, epsilon
         device = next(iter(parameters.values())).device
-        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        # An integer: torch.compile (2.13) takes float64 scalars for constants and loses what is written to them.
+        self.count = torch.zeros((), dtype=torch.int64, device=device)
         self.first = {name: torch.zeros_like(value) for name, value in parameters.items()}
         self.second = {name: torch.zeros_like(value) for name, value in parameters.items()}
 
@@ -41,20 +42,21 @@ class Adam:
         """Move ``parameters`` against ``gradients``, in place."""
         beta1, beta2 = self.betas
         rate = self._rate()
-        self.count.add_(1)
-        step_size = rate / (1 - beta1**self.count)
-        scale = torch.sqrt(1 - beta2**self.count)
+        count = (self.count + 1).to(torch.float64)
+        step_size = rate / (1 - beta1**count)
+        scale = torch.sqrt(1 - beta2**count)
         for name, parameter in parameters.items():
             gradient, first, second = gradients[name], self.first[name], self.second[name]
             first.lerp_(gradient, 1 - beta1)
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             parameter.sub_(step_size * first / (second.sqrt() / scale + self.epsilon))
+        self.count.add_(1)
 
     def _rate(self) -> Tensor:
         """Learning rate () of the coming update, float64."""
         if self.schedule == "cosine":
-            return self.learning_rate * 0.5 * (1 + torch.cos(math.pi * self.count / self.total))
-        return torch.full_like(self.count, self.learning_rate)
+            return self.learning_rate * 0.5 * (1 + torch.cos(math.pi * self.count.to(torch.float64) / self.total))
+        return torch.full_like(self.count, self.learning_rate, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that make up the state, by name."""

@@ -1,0 +1,70 @@
+"""Scoring: all seeds and all episodes of an evaluation in one batch of environments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from offbench.data.policy import Policy
+from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.task import Task
+from offbench.evaluation.record import EvaluationRecord
+from offbench.nn.random import stream
+
+
+def environment_seeds(seed: int, evaluation: int, episodes: int) -> list[int]:
+    """The (episodes,) distinct environment seeds of one evaluation of one run, fixed in advance.
+
+    They depend on the run's seed and the number of the evaluation alone, so every evaluation of a run meets fresh
+    starts and the same one meets the same starts again.
+    """
+    drawn = stream(seed, "environments", evaluation).choice(2**31, size=2 * episodes + 8, replace=False, shuffle=False)
+    return [int(value) for value in drawn[:episodes]]
+
+
+def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple[list[float], list[int]]:
+    """Undiscounted returns and lengths of one episode an environment, each (environments,).
+
+    Every episode counts once and whole, however long the others last: an environment that has ended waits for the rest.
+    """
+    observations = simulator.reset(seeds)
+    policy.reset(np.ones(simulator.count, dtype=bool))
+    totals = np.zeros(simulator.count)
+    lengths = np.zeros(simulator.count, dtype=np.int64)
+    ended = np.zeros(simulator.count, dtype=bool)
+    while not ended.all():
+        step = simulator.step(policy.act(observations))
+        totals += step.rewards
+        lengths += ~ended
+        ended = step.terminations | step.truncations
+        observations = step.observations
+    return totals.tolist(), lengths.tolist()
+
+
+class Evaluator:
+    """Evaluates the policies of several seeds in one task, again and again, on the same simulator.
+
+    The policy acts for all of them at once: rows (seed 0 episode 0, seed 0 episode 1, ..., seed 1 episode 0, ...).
+    """
+
+    def __init__(self, task: Task, seeds: Sequence[int], episodes: int) -> None:
+        """Make ``len(seeds) * episodes`` environments of ``task``."""
+        self.task, self.seeds, self.episodes = task, tuple(seeds), episodes
+        self.simulator = make_simulator(task, len(self.seeds) * episodes)
+
+    def evaluate(self, policy: Policy, step: int, evaluation: int) -> list[EvaluationRecord]:
+        """One record a seed, for the policies after ``step`` updates, on the starts of that evaluation."""
+        starts = [environment_seeds(seed, evaluation, self.episodes) for seed in self.seeds]
+        totals, lengths = returns(self.simulator, policy, [start for own in starts for start in own])
+        records = []
+        for row, own in enumerate(starts):
+            part = slice(row * self.episodes, (row + 1) * self.episodes)
+            records.append(
+                EvaluationRecord(step=step, environment_seeds=own, returns=totals[part], lengths=lengths[part])
+            )
+        return records
+
+    def close(self) -> None:
+        """Free the environments."""
+        self.simulator.close()

@@ -1,0 +1,165 @@
+"""The folder of a run: its plan, its progress and the last checkpoint, all of which a crash leaves intact.
+
+    manifest.json              plan and progress; names the checkpoint that belongs to it
+    checkpoint-<step>.safetensors
+    seed-<s>.json              one record a seed, once the run is complete
+
+A checkpoint is written under a new name first; then the manifest that names it replaces the old one in a single
+rename, and only then the old checkpoint is removed. Whenever a run dies, manifest and checkpoint belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from safetensors import SafetensorError
+
+from offbench.data.files import atomic
+from offbench.errors import OffbenchError
+from offbench.evaluation.record import EvaluationRecord, LossRecord
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ScalingPlan(_Strict):
+    """``Scaling`` as plain numbers, so that a policy can act without the data it was trained on."""
+
+    mean: list[float]
+    std: list[float]
+    low: list[float]
+    high: list[float]
+    reward_scale: float
+    reward_shift: float
+
+
+class Plan(_Strict):
+    """What a run is: two runs with equal plans on one machine give equal results."""
+
+    algorithm: str
+    algorithm_digest: str
+    config: dict[str, JsonValue]
+    dataset: str
+    dataset_revision: int
+    dataset_digest: str
+    observation_size: int
+    action_size: int
+    transforms: list[dict[str, JsonValue]]
+    scaling: ScalingPlan
+    task: str | None
+    seeds: list[int]
+    steps: int
+    evaluate_every: int
+    episodes: int
+    log_every: int
+    dtype: Literal["float32", "float64"]
+    compiled: bool
+    group_size: int
+    device: str
+
+
+class Progress(_Strict):
+    """How far a run has come.
+
+    Attributes:
+        step: updates done.
+        wall_seconds, evaluation_seconds: time spent so far.
+        evaluations, losses: one list a seed.
+        totals: (seeds, metrics), sums of the metrics since the last loss was recorded.
+        complete: whether all updates and evaluations are done.
+    """
+
+    step: int = 0
+    wall_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    evaluations: list[list[EvaluationRecord]]
+    losses: list[list[LossRecord]]
+    totals: list[list[float]]
+    complete: bool = False
+
+
+class Manifest(_Strict):
+    """Plan, progress and the checkpoint that belongs to them."""
+
+    schema_version: Literal[1] = 1
+    plan: Plan
+    progress: Progress
+    checkpoint: str | None = None
+
+
+class RunFolder:
+    """Reads and writes one run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "manifest.json").exists()
+
+    def manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            OffbenchError: there is none, or it is not one.
+        """
+        path = self.path / "manifest.json"
+        try:
+            return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise OffbenchError(f"{self.path} holds no run: {path.name} cannot be read ({error.strerror})") from error
+        except (ValidationError, ValueError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+            field = ".".join(str(part) for part in first["loc"])
+            raise OffbenchError(f"{path} is not a run's manifest: {field} {first['msg']}") from error
+
+    def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor]) -> None:
+        """Make ``progress`` and ``state`` the run's checkpoint, in one rename."""
+        name = f"checkpoint-{progress.step:09d}.safetensors"
+        with atomic(self.path / name) as temporary:
+            safetensors.torch.save_file(
+                {key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary
+            )
+        manifest = Manifest(plan=plan, progress=progress, checkpoint=name)
+        with atomic(self.path / "manifest.json") as temporary:
+            temporary.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
+        for old in self.path.glob("checkpoint-*.safetensors"):
+            if old.name != name:
+                old.unlink(missing_ok=True)
+
+    def state(self, manifest: Manifest) -> dict[str, torch.Tensor]:
+        """The checkpoint's tensors.
+
+        Raises:
+            OffbenchError: the file is missing or damaged.
+        """
+        path = self.path / (manifest.checkpoint or "no checkpoint")
+        try:
+            return dict(safetensors.torch.load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise OffbenchError(f"the checkpoint {path} cannot be read ({error}); train the run anew") from error
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """The parts in which two plans differ so that one run cannot go on as the other, each with both values.
+
+    How many seeds share an update, and where, changes only rounding: a run may go on with another group size or device.
+    """
+    before, after = old.model_dump(), new.model_dump()
+    names = sorted(name for name in before.keys() - FREE_TO_CHANGE if before[name] != after[name])
+    return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
+
+
+FREE_TO_CHANGE = {"group_size", "device", "compiled"}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

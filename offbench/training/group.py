@@ -1,0 +1,69 @@
+"""A group of seeds that are updated together, and the index streams that feed them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offbench.algorithms.base import Algorithm
+from offbench.data.policy import Policy
+from offbench.data.trajectories import Array
+from offbench.data.transitions import Scaling, Transitions
+from offbench.nn.random import stream
+from offbench.training.compilation import Step
+
+BLOCK = 100  # updates whose indices are drawn at a time; part of what makes a run reproducible
+
+
+class Group:
+    """Some of a run's seeds: their algorithm and its progress.
+
+    The indices of update t of seed s are row t mod BLOCK of a block that depends on s and t div BLOCK alone, so they
+    are the same in any group and after any interruption.
+    """
+
+    def __init__(self, algorithm: Algorithm, data: Transitions, step: Step) -> None:
+        self.algorithm, self.data, self.step = algorithm, data, step
+        self.totals = torch.zeros(
+            len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
+        )
+        self._block: tuple[int, Tensor] | None = None
+
+    def advance(self, start: int, stop: int) -> None:
+        """Make the updates [start, stop), adding their metrics to ``totals`` (metrics, seeds) on the device."""
+        for update in range(start, stop):
+            number, row = divmod(update, BLOCK)
+            if self._block is None or self._block[0] != number:
+                self._block = number, self.indices(number)
+            self.totals += self.step(self.algorithm, self.data, self._block[1][row])
+
+    def indices(self, number: int) -> Tensor:
+        """Rows of the data for each update of a block, (BLOCK, seeds, batch)."""
+        shape = (BLOCK, self.algorithm.config.batch_size)
+        drawn = [stream(seed, "indices", number).integers(len(self.data), size=shape) for seed in self.algorithm.seeds]
+        return torch.from_numpy(np.stack(drawn, axis=1)).to(self.algorithm.device)
+
+
+class GroupPolicy(Policy):
+    """The deterministic policies of several groups, acting for all their seeds in one call."""
+
+    def __init__(self, algorithms: Sequence[Algorithm], scaling: Scaling) -> None:
+        self.algorithms, self.scaling = algorithms, scaling
+        self.seeds = sum(len(algorithm.seeds) for algorithm in algorithms)
+
+    def act(self, observations: Array) -> Array:
+        """Actions (seeds * episodes, action) for observations (seeds * episodes, observation), seeds first."""
+        algorithm = self.algorithms[0]
+        scaled = np.asarray(self.scaling.states(observations)).reshape(self.seeds, -1, observations.shape[-1])
+        inputs = torch.from_numpy(scaled).to(device=algorithm.device, dtype=algorithm.dtype)
+        sizes = [len(algorithm.seeds) for algorithm in self.algorithms]
+        with torch.no_grad():
+            parts = [a.act(part) for a, part in zip(self.algorithms, torch.split(inputs, sizes), strict=True)]
+        actions = torch.cat(parts).flatten(0, 1).cpu().numpy()
+        return self.scaling.to_environment(actions)
+
+    def reset(self, mask: Array) -> None:
+        """Nothing to forget."""

@@ -1,0 +1,294 @@
+"""``train`` and ``Run``: from names and numbers to a finished run, in Python as on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from offbench.algorithms import registry
+from offbench.algorithms.base import Algorithm, Sizes
+from offbench.catalog.loading import load
+from offbench.data.trajectories import Trajectories
+from offbench.data.transitions import Scaling, Transitions
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import Task
+from offbench.environments.task import task as find_task
+from offbench.errors import DataError, OffbenchError
+from offbench.evaluation.record import RunRecord, digest_of, read_records
+from offbench.evaluation.rollout import Evaluator
+from offbench.training.compilation import Compile
+from offbench.training.folder import Plan, RunFolder, ScalingPlan, differences
+from offbench.training.group import GroupPolicy
+from offbench.training.loop import Training, build_groups, choose_execution, make_records
+from offbench.training.progress import Display
+
+
+class Run:
+    """A finished run: records, scores and policies.
+
+    Attributes:
+        folder: where it lies.
+        records: one RunRecord a seed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the run in ``folder``.
+
+        Raises:
+            OffbenchError: the folder holds no run, or one that is not complete.
+        """
+        self.folder = folder
+        self._files = RunFolder(folder)
+        self.manifest = self._files.manifest()
+        if not self.manifest.progress.complete:
+            step = self.manifest.progress.step
+            raise OffbenchError(f"the run in {folder} stands at step {step}; finish it with --resume first")
+        self.records: list[RunRecord] = read_records([folder])
+
+    @property
+    def scores(self) -> list[float]:
+        """Mean score of the last evaluation, one a seed."""
+        return [record.final_score for record in self.records]
+
+    def policy(self, seed: int | None = None) -> GroupPolicy:
+        """The deterministic policy of one seed, or of all seeds in turn (see GroupPolicy)."""
+        plan = self.manifest.plan
+        chosen = plan.seeds if seed is None else [seed]
+        if not set(chosen) <= set(plan.seeds):
+            raise OffbenchError(f"the run in {self.folder} has no seed {seed}; it has {plan.seeds}")
+        found = registry.algorithm(plan.algorithm)
+        config = _config(found, plan.config)
+        sizes = Sizes(plan.observation_size, plan.action_size)
+        algorithm = found(config, sizes, chosen, plan.steps, "cpu", getattr(torch, plan.dtype))
+        rows = [plan.seeds.index(s) for s in chosen]
+        state = {k: v[rows] if v.dim() else v for k, v in self._files.state(self.manifest).items()}
+        algorithm.restore(state)
+        scaling = plan.scaling
+        mean, std, low, high = (np.array(v, np.float32) for v in (scaling.mean, scaling.std, scaling.low, scaling.high))
+        return GroupPolicy([algorithm], Scaling(mean, std, low, high, scaling.reward_scale, scaling.reward_shift))
+
+
+def train(
+    algorithm: str,
+    dataset: str | Path | Trajectories,
+    *,
+    task: str | None = None,
+    seeds: int | Sequence[int] = 5,
+    steps: int = 100_000,
+    evaluate_every: int | None = None,
+    episodes: int = 20,
+    checkpoint_every: int | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    dtype: Literal["float32", "float64"] = "float32",
+    compile: Compile = "auto",
+    group: int | None = None,
+    quiet: bool = False,
+    **hyperparameters: Any,
+) -> Run:
+    """Train ``algorithm`` on ``dataset`` with several seeds at once and score it in ``task``.
+
+    Args:
+        algorithm: registered name or ``module:Class``.
+        dataset: dataset id, path of a file, or trajectories.
+        task: name of the task to score in; the dataset's own if None.
+        seeds: how many seeds (0, 1, ...), or which.
+        steps: gradient updates of each seed.
+        evaluate_every: updates between evaluations; a tenth of ``steps`` if None. The last update is always evaluated.
+        episodes: episodes of each seed in one evaluation.
+        checkpoint_every: updates between checkpoints; a twentieth of ``steps`` if None.
+        output: the run's folder; ``runs/<algorithm>-<dataset>-<digest>`` if None.
+        resume: go on with an interrupted run; a finished one is returned as it is.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        dtype: of parameters and data.
+        compile: "auto" where it pays, "always" or "never".
+        group: seeds updated together; chosen for the machine if None.
+        quiet: show no progress.
+        **hyperparameters: fields of the algorithm's config that differ from defaults and preset.
+
+    Raises:
+        OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken.
+        Interrupted: Ctrl-C; a checkpoint has been written.
+    """
+    found = registry.algorithm(algorithm)
+    data = dataset if isinstance(dataset, Trajectories) else load(dataset)
+    config = registry.configure(found, data.provenance.dataset, hyperparameters)
+    chosen = task or data.provenance.task
+    scored = find_task(chosen) if chosen else None
+    where = _device(device)
+    transitions = _view(found, config, data, scored, where, dtype)
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    _check_numbers(numbers, steps, episodes)
+    compiled, size = choose_execution(found, config, transitions, len(numbers), steps, compile, where)
+    plan = Plan(
+        algorithm=algorithm,
+        algorithm_digest=registry.source_digest(found),
+        config=_plain(config),
+        dataset=data.provenance.dataset or "trajectories",
+        dataset_revision=data.provenance.revision,
+        dataset_digest=data.digest,
+        observation_size=transitions.observation_size,
+        action_size=transitions.action_size,
+        transforms=transitions.transforms,
+        scaling=_scaling_plan(transitions.scaling),
+        task=scored.name if scored else None,
+        seeds=numbers,
+        steps=steps,
+        evaluate_every=evaluate_every or max(1, steps // 10),
+        episodes=episodes,
+        log_every=max(1, steps // 100),
+        dtype=dtype,
+        compiled=compiled,
+        group_size=min(group or size, len(numbers)),
+        device=where,
+    )
+    folder = RunFolder(Path(output) if output else default_folder(plan))
+    resumed = _check_folder(folder, plan, resume)
+    groups = build_groups(found, config, transitions, plan)
+    title = f"{algorithm} on {plan.dataset}"
+    first = folder.manifest().progress.step if resumed else 0
+    display = Display(title, steps, len(numbers), first=first, quiet=quiet)
+    training = Training(plan, groups, scored, folder, checkpoint_every or max(1, steps // 20), display)
+    if resumed:
+        training.resume()
+    training.run()
+    return Run(folder.path)
+
+
+def evaluate(run: str | Path, *, episodes: int = 100, task: str | None = None) -> list[RunRecord]:
+    """Score the final policies of a finished run on starts that its training never met.
+
+    Args:
+        run: the run's folder.
+        episodes: episodes of each seed.
+        task: name of the task; the run's own if None.
+
+    Returns:
+        The run's records, one a seed, with this evaluation in place of those of the training.
+
+    Raises:
+        OffbenchError: no finished run there, no task known, or a task of other shapes.
+    """
+    opened = Run(Path(run))
+    plan = opened.manifest.plan
+    chosen = task or plan.task
+    if chosen is None:
+        raise OffbenchError(f"the run in {run} was trained without a task; name one with --task")
+    found = find_task(chosen)
+    _check_shapes(found, plan.observation_size, plan.action_size, f"the run in {run}")
+    evaluator = Evaluator(found, plan.seeds, episodes)
+    evaluations = evaluator.evaluate(opened.policy(), plan.steps, AFTER_TRAINING)
+    evaluator.close()
+    progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
+    return make_records(plan, progress, found)
+
+
+AFTER_TRAINING = 1_000_000  # number of the evaluations made by ``evaluate``, above any of a training
+
+
+def default_folder(plan: Plan) -> Path:
+    """``runs/<algorithm>-<dataset>-<digest>``, the digest telling different settings apart."""
+    settings = plan.model_dump(exclude={"group_size", "device", "compiled"}, mode="json")
+    name = f"{plan.algorithm}-{Path(plan.dataset).stem if plan.dataset.endswith('.hdf5') else plan.dataset}"
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    return Path("runs") / f"{plain}-{digest_of(settings)[:8]}"
+
+
+# -------------------------------------------------------------------- checks and small conversions
+
+
+def _view(
+    found: type[Algorithm], config: Any, data: Trajectories, task: Task | None, device: str, dtype: str
+) -> Transitions:
+    """The data as the algorithm learns from it, on the device."""
+    missing = [name for name in found.requires if getattr(data, name) is None]
+    if missing:
+        name = data.provenance.dataset or "this dataset"
+        raise DataError(f"{found.__name__} learns from {' and '.join(found.requires)}, and {name} has no {missing[0]}")
+    action_range = None
+    if task is not None:
+        size = data.observations.shape[1] if data.observations.ndim == 2 else 0
+        action_range = _check_shapes(task, size, 0 if data.actions is None else data.actions.shape[1], "the dataset")
+    return Transitions(
+        data,
+        normalise_states=getattr(config, "normalise_states", False),
+        reward_transform=getattr(config, "reward_transform", "none"),
+        action_range=action_range,
+        device=device,
+        dtype=getattr(torch, dtype),
+    )
+
+
+def _check_shapes(task: Task, observation: int, action: int, name: str) -> tuple[Any, Any]:
+    """The task's action range, once observation and action sizes were found to agree with it."""
+    simulator = make_simulator(task, 1)
+    try:
+        wanted = simulator.observation_size, len(simulator.action_low)
+        if wanted != (observation, action):
+            raise DataError(
+                f"{name} has observations of {observation} and actions of {action} numbers, but the task "
+                f"{task.name} has {wanted[0]} and {wanted[1]}; name the task that the data come from"
+            )
+        return simulator.action_low, simulator.action_high
+    finally:
+        simulator.close()
+
+
+def _check_numbers(seeds: list[int], steps: int, episodes: int) -> None:
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise OffbenchError(f"seeds must be different non-negative numbers and at least one, not {seeds}")
+    for name, value in (("steps", steps), ("episodes", episodes)):
+        if value < 1:
+            raise OffbenchError(f"{name} must be at least 1, not {value}")
+
+
+def _check_folder(folder: RunFolder, plan: Plan, resume: bool) -> bool:
+    """Whether there is a run to go on with in the folder."""
+    if not folder.exists:
+        return False
+    manifest = folder.manifest()
+    if not resume:
+        state = "finished" if manifest.progress.complete else f"stands at step {manifest.progress.step}"
+        raise OffbenchError(
+            f"a run in {folder.path} {state}; give --resume to go on with it or --output for another folder"
+        )
+    changed = differences(manifest.plan, plan)
+    if changed:
+        raise OffbenchError(f"the run in {folder.path} cannot go on as another: {'; '.join(changed)}")
+    return True
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise OffbenchError(f"the device {name} was asked for and this machine has no usable GPU; use cpu or auto")
+    return name
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """A config as JSON would give it back: tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def _config(found: type[Algorithm], plain: dict[str, Any]) -> Any:
+    return found.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+
+
+def _scaling_plan(scaling: Scaling) -> ScalingPlan:
+    return ScalingPlan(
+        mean=scaling.mean.tolist(),
+        std=scaling.std.tolist(),
+        low=scaling.low.tolist(),
+        high=scaling.high.tolist(),
+        reward_scale=scaling.reward_scale,
+        reward_shift=scaling.reward_shift,
+    )
