@@ -1,0 +1,56 @@
+# Every target first makes .venv and installs what is missing there: Python 3.11 or later is all that a machine needs.
+PYTHON ?= python3
+# Another build of torch, say torch==2.13.0+cpu with PIP_EXTRA_INDEX_URL set to where it is.
+TORCH ?= torch==2.13.0
+
+BIN := .venv/bin
+READY := .venv/.installed
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# Files whose names begin with _ are shared by the others.
+BENCHMARKS := $(sort $(wildcard benchmarks/[!_]*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint bench clean
+
+help:
+	@echo "make demo       train BC and IQL on a built-in dataset, print the table, draw the curves"
+	@echo "make test       lint, test, execute the notebooks"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      speed and memory, as ratios against a rival in the same run"
+	@echo "make clean      remove caches and built files; .venv and runs stay"
+
+install: $(READY)
+
+# Torch comes first and by itself, so that its build is decided by TORCH alone.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("offbench needs Python 3.11 or later; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/offbench train bc offbench/pointmaze/stitch-v0 --seeds 5 --output runs/demo/bc
+	$(BIN)/offbench train iql offbench/pointmaze/stitch-v0 --seeds 5 --output runs/demo/iql
+	$(BIN)/offbench report table runs/demo
+	$(BIN)/offbench report curves runs/demo --output runs/demo/curves.png
+
+# One process: torch already uses all cores. Pytest comes last, so that its summary is the last line.
+test: lint
+	$(BIN)/python -m pytest -m "not slow" tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -not -path "./.venv/*" -prune -exec rm -rf {} +

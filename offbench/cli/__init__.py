@@ -1,0 +1,1 @@
+"""The command line: main.py dispatches, every subcommand is a file."""

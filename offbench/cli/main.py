@@ -1,0 +1,168 @@
+"""The ``offbench`` command: finds the subcommand, imports that one alone, and turns errors into one sentence.
+
+A subcommand is a module of this folder with either ``run(argv) -> int`` or ``commands``, a dictionary of typed
+functions whose parameters become flags and whose docstrings become the help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from offbench import __version__
+from offbench.errors import OffbenchError, UnknownNameError
+
+BUG = 1
+USER_ERROR = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """One line of the main help.
+
+    Attributes:
+        module: module of this folder, imported when it is chosen.
+        summary: what it does.
+        example: a command that works as it stands.
+    """
+
+    module: str
+    summary: str
+    example: str
+
+
+SUBCOMMANDS: dict[str, Subcommand] = {
+    "train": Subcommand(
+        "train",
+        "train an algorithm on a dataset, several seeds at once, and score it",
+        "offbench train iql offbench/pointmaze/stitch-v0 --seeds 5",
+    ),
+    "evaluate": Subcommand("evaluate", "score a trained run again", "offbench evaluate runs/demo/iql --episodes 100"),
+    "report": Subcommand(
+        "report", "tables and learning curves of runs (table, curves)", "offbench report table runs/demo"
+    ),
+    "data": Subcommand("data", "datasets (list, show, generate)", "offbench data show offbench/pointmaze/stitch-v0"),
+    "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 success, 1 a bug, 2 something the user can mend, 130 interrupted, 141 the reader of the output went away.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = _dispatch(arguments)
+        # Flushed here, so that a reader who went away (offbench ... | head) is noticed while it can be handled.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends; give it something to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt as interrupt:
+        return _complain(str(interrupt) or "interrupted", INTERRUPTED, debug)
+    except OffbenchError as error:
+        return _complain(f"error: {error}", USER_ERROR, debug)
+    except Exception as error:
+        message = f"error: unexpected {type(error).__name__}: {error}"
+        advice = (
+            "" if debug else "\nThis is a bug in offbench; run the command again with --debug and report what it shows."
+        )
+        return _complain(message + advice, BUG, debug)
+    return code
+
+
+def _complain(message: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_main_help())
+        return 0 if arguments else USER_ERROR
+    if arguments[0] == "--version":
+        print(f"offbench {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in SUBCOMMANDS:
+        raise UnknownNameError("subcommand", name, SUBCOMMANDS, "offbench --help lists all")
+    module = importlib.import_module(f"offbench.cli.{SUBCOMMANDS[name].module}")
+    if hasattr(module, "run"):
+        return _exit_code(lambda: module.run(rest))
+    return _run_command(name, module.commands, rest)
+
+
+def _run_command(group: str, commands: Mapping[str, Callable[..., Any]], arguments: list[str]) -> int:
+    """Run one of the functions of a subcommand, with flags made from its parameters."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_group_help(group, commands))
+        return 0 if arguments else USER_ERROR
+    name, rest = arguments[0], arguments[1:]
+    if name not in commands:
+        raise UnknownNameError(f"{group} command", name, commands, f"offbench {group} --help lists all")
+    import tyro
+
+    function = commands[name]
+    # The flags' own descriptions stand in the section Args; the rest, examples included, is shown as it was written.
+    description = (inspect.getdoc(function) or "").partition("\nArgs:")[0].strip()
+    return _exit_code(lambda: tyro.cli(function, prog=f"offbench {group} {name}", description=description, args=rest))
+
+
+def _exit_code(call: Callable[[], object]) -> int:
+    """The exit code of a call that returns one or nothing, or that ends by SystemExit as parsers of flags do."""
+    try:
+        result = call()
+    except SystemExit as end:
+        result = end.code
+    if isinstance(result, str):  # what sys.exit("message") carries
+        raise OffbenchError(result)
+    return result if isinstance(result, int) else 0
+
+
+def _main_help() -> str:
+    lines = [
+        "usage: offbench [--version] [--debug] SUBCOMMAND ...",
+        "",
+        "Datasets and a benchmark suite for offline reinforcement learning.",
+        "",
+        "subcommands:",
+    ]
+    for name, subcommand in SUBCOMMANDS.items():
+        lines += [f"  {name:<12} {subcommand.summary}", f"  {'':<12} $ {subcommand.example}"]
+    lines += [
+        "",
+        "options:",
+        "  -h, --help   this help; 'offbench SUBCOMMAND --help' shows a subcommand's flags",
+        "  --version    print the version",
+        "  --debug      show the traceback of an error; may stand anywhere",
+    ]
+    return "\n".join(lines)
+
+
+def _group_help(group: str, commands: Mapping[str, Callable[..., Any]]) -> str:
+    lines = [f"usage: offbench {group} COMMAND ...", "", f"{SUBCOMMANDS[group].summary}", "", "commands:"]
+    for name, function in commands.items():
+        documentation = (function.__doc__ or "").strip().splitlines()
+        lines.append(f"  {name:<12} {documentation[0] if documentation else ''}".rstrip())
+        examples = [line.strip() for line in documentation if line.strip().startswith(f"offbench {group} {name}")]
+        lines += [f"  {'':<12} $ {example}" for example in examples[:1]]
+    return "\n".join([*lines, "", f"'offbench {group} COMMAND --help' shows a command's flags"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""``offbench report``: tables and learning curves from run records."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from offbench.data.files import atomic
+from offbench.evaluation.record import read_records
+from offbench.report.table import Format, build, render
+
+Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+
+
+def table(runs: Runs, /, format: Format = "terminal", output: Path | None = None) -> None:
+    """Print the scores of runs with standard deviation and 95% interval over seeds.
+
+    Examples:
+        offbench report table runs/demo
+        offbench report table runs/iql runs/bc --format latex --output scores.tex
+
+    Args:
+        runs: Run folders, searched at any depth for seed-*.json, or such files.
+        format: Layout: csv has every column in full precision, latex needs the package booktabs.
+        output: File to write instead of printing.
+    """
+    built = build(read_records(runs))
+    if output is None:
+        on_terminal = sys.stdout.isatty()
+        width = os.get_terminal_size().columns if on_terminal else 120
+        sys.stdout.write(render(built, format, color=on_terminal and "NO_COLOR" not in os.environ, width=width))
+        return
+    with atomic(output) as temporary:
+        temporary.write_text(render(built, format, width=120), encoding="utf-8")
+    print(f"wrote {output}", file=sys.stderr)
+
+
+def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
+    """Draw the learning curves of runs: mean score and 95% interval over seeds, one panel a dataset.
+
+    Examples:
+        offbench report curves runs/demo --output runs/demo/curves.png
+
+    Args:
+        runs: Run folders, searched at any depth for seed-*.json, or such files.
+        output: Picture to write; both a PNG and a PDF of this name are made.
+    """
+    records = read_records(runs)
+    import matplotlib as mpl
+
+    mpl.use("Agg")  # a picture is written; no window, and no display needed
+    from offbench.report.curves import write_curves
+
+    for path in write_curves(records, output):
+        print(f"wrote {path}")
+
+
+commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves}

@@ -1,0 +1,1 @@
+"""Scoring a policy and what is made of the scores: rollouts, run records, statistics."""

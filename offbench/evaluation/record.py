@@ -1,0 +1,309 @@
+"""The record of a run: everything that a table, a plot or a reader needs, for one seed, in one JSON file.
+
+Aggregates are never stored. Scores are recomputed from the raw returns of every episode, so that a reference score or a
+statistic can be mended later without training anything again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from offbench.data.files import atomic
+from offbench.errors import OffbenchError
+
+SCHEMA_VERSION = 1
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
+Name = Annotated[str, Field(min_length=1)]
+
+
+def _with_lists(value: Any) -> Any:
+    """Tuples as lists, which is what JSON makes of them, so that a record equals itself after a round trip."""
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_with_lists)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TaskRecord(_Strict):
+    """The task a run was scored in, with the simulators that were installed and the reference returns of that day.
+
+    Attributes:
+        name: name of the task, ``pointmaze-stitch``.
+        environment: Gymnasium id.
+        arguments: keyword arguments of the environment.
+        episode_limit: steps after which an episode is truncated.
+        simulators: version of each library that the returns depend on, by name.
+        low: mean return that scores 0.
+        high: mean return that scores 100.
+        references_source: where the two were published or how they were measured.
+    """
+
+    name: Name
+    environment: Name
+    arguments: JsonObject
+    episode_limit: PositiveInt
+    simulators: dict[str, str]
+    low: float
+    high: float
+    references_source: str
+
+    @model_validator(mode="after")
+    def _references_are_ordered(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"the low reference {self.low} must be below the high one {self.high}")
+        return self
+
+
+class EvaluationRecord(_Strict):
+    """One evaluation: every episode, in the order of its environment seeds.
+
+    Attributes:
+        step: gradient updates done before it.
+        environment_seeds: (episodes,) the seed that each episode's environment was reset with.
+        returns: (episodes,) undiscounted sum of the environment's rewards.
+        lengths: (episodes,) environment steps.
+    """
+
+    step: NonNegativeInt
+    environment_seeds: list[NonNegativeInt] = Field(min_length=1)
+    returns: list[float]
+    lengths: list[PositiveInt]
+
+    @model_validator(mode="after")
+    def _episodes_agree(self) -> Self:
+        counts = {"environment_seeds": len(self.environment_seeds), "returns": len(self.returns)}
+        counts["lengths"] = len(self.lengths)
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+            raise ValueError(f"the evaluation at step {self.step} has {listed}; an episode has one of each")
+        if len(set(self.environment_seeds)) < len(self.environment_seeds):
+            raise ValueError(f"the evaluation at step {self.step} uses an environment seed twice")
+        return self
+
+
+class LossRecord(_Strict):
+    """Metrics of one logging step, by name."""
+
+    step: NonNegativeInt
+    values: dict[str, float]
+
+
+class RunRecord(_Strict):
+    """One seed of one run.
+
+    Attributes:
+        schema_version: version of this layout.
+        algorithm: registered name or ``module:Class``.
+        algorithm_digest: SHA-256 of the algorithm's source.
+        config: the algorithm's whole configuration, defaults included, without the seed.
+        config_digest: ``digest_of(config)``.
+        dataset: dataset id or the name of a file.
+        dataset_revision: revision of the dataset's card, 0 for a file.
+        dataset_digest: SHA-256 of the trajectories' content.
+        transforms: recorded steps between data and learner (state normalisation, reward scale), in order.
+        task: what the run was scored in; absent where the data names no task, and then nothing was evaluated.
+        seed: seed of this run.
+        steps: gradient updates done.
+        group_size: seeds trained together in the same process.
+        evaluations: the learning curve, in the order of its steps; the last one is the final score.
+        losses: logged metrics, in the order of their steps.
+        wall_seconds: time spent training the whole group, evaluation left out.
+        evaluation_seconds: time spent evaluating the whole group.
+        hardware: processor, accelerator, threads; no name of a host, a person or a folder.
+        packages: versions by name.
+        git_commit: commit of the folder that the run was started in, where it is a repository.
+        tuning_runs: runs spent on choosing the configuration.
+        created: when the record was written, with time zone.
+    """
+
+    schema_version: Literal[1] = 1
+    algorithm: Name
+    algorithm_digest: Digest
+    config: JsonObject
+    config_digest: Digest
+    dataset: Name
+    dataset_revision: NonNegativeInt
+    dataset_digest: Digest
+    transforms: list[JsonObject]
+    task: TaskRecord | None
+    seed: NonNegativeInt
+    steps: NonNegativeInt
+    group_size: PositiveInt
+    evaluations: list[EvaluationRecord]
+    losses: list[LossRecord]
+    wall_seconds: NonNegativeFloat
+    evaluation_seconds: NonNegativeFloat
+    hardware: dict[str, str]
+    packages: dict[str, str]
+    git_commit: str | None
+    tuning_runs: NonNegativeInt = 0
+    created: datetime
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.config_digest != digest_of(self.config):
+            raise ValueError("config_digest is not the digest of config")
+        if self.created.tzinfo is None:
+            raise ValueError("created has no time zone")
+        for name, steps in (
+            ("evaluations", [evaluation.step for evaluation in self.evaluations]),
+            ("losses", [loss.step for loss in self.losses]),
+        ):
+            if any(after <= before for before, after in itertools.pairwise(steps)):
+                raise ValueError(f"the steps of {name} do not increase")
+            if steps and steps[-1] > self.steps:
+                raise ValueError(f"{name} go up to step {steps[-1]}, but the run has {self.steps} steps")
+        if self.task is None and self.evaluations:
+            raise ValueError("there are evaluations, but no task that says what they were scored in")
+        if self.task is not None:
+            limit = self.task.episode_limit
+            longest = max((length for e in self.evaluations for length in e.lengths), default=0)
+            if longest > limit:
+                raise ValueError(f"an episode has {longest} steps, but the task's limit is {limit}")
+        return self
+
+    def scores(self, evaluation: EvaluationRecord) -> npt.NDArray[np.float64]:
+        """100 (return - low) / (high - low) for each episode, (episodes,)."""
+        if self.task is None:
+            raise OffbenchError(f"the run of {self.algorithm} on {self.dataset} has no task, so it has no scores")
+        returns = np.asarray(evaluation.returns, dtype=np.float64)
+        return 100.0 * (returns - self.task.low) / (self.task.high - self.task.low)
+
+    @property
+    def final_score(self) -> float:
+        """Mean score over the episodes of the last evaluation.
+
+        Raises:
+            OffbenchError: the run was never evaluated.
+        """
+        if not self.evaluations:
+            raise OffbenchError(
+                f"seed {self.seed} of {self.algorithm} on {self.dataset} was never evaluated, so it has no score"
+            )
+        return float(self.scores(self.evaluations[-1]).mean())
+
+    @property
+    def benchmark_digest(self) -> str:
+        """Digest of what is scored on: data and task. Scores may be compared where it is equal."""
+        task = None if self.task is None else self.task.model_dump(mode="json", exclude={"references_source"})
+        return digest_of([self.dataset, self.dataset_revision, self.dataset_digest, task])
+
+    @property
+    def method_digest(self) -> str:
+        """Digest of what is scored: algorithm, source, configuration, transforms and updates done.
+
+        Seeds may be averaged where this and ``benchmark_digest`` are equal.
+        """
+        return digest_of([self.algorithm, self.algorithm_digest, self.config, list(self.transforms), self.steps])
+
+
+def digest_of(value: JsonValue) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_record(record: RunRecord, path: Path) -> None:
+    """Write a record as indented JSON, atomically; lists of numbers stand on one line."""
+    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False)
+    # Only line breaks between elements match: inside a JSON string a line break is always escaped.
+    text = re.sub(r'\[\n\s+([^\[\]{}"]+?)\n\s+\]', lambda match: f"[{' '.join(match[1].split())}]", text)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and check one record.
+
+    Raises:
+        OffbenchError: the file is missing, is no JSON, has another schema version, or a field that is wrong.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OffbenchError(f"cannot read the run record {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise OffbenchError(f"{path} is not a run record: it is not JSON ({error})") from error
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise OffbenchError(f"{path} is not a run record: it has no schema_version")
+    if content["schema_version"] != SCHEMA_VERSION:
+        raise OffbenchError(
+            f"{path} has schema version {content['schema_version']!r}; this offbench reads version {SCHEMA_VERSION}"
+        )
+    try:
+        # Strict, and from JSON: a number in quotes is refused while a date in quotes, which JSON cannot help, is taken.
+        return RunRecord.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the record"
+        message = first["msg"].removeprefix("Value error, ")
+        raise OffbenchError(f"{path} is not a valid run record: {field}: {message}") from error
+
+
+def read_records(paths: Iterable[Path]) -> list[RunRecord]:
+    """Read records from files and from run folders, which are searched at any depth for ``seed-*.json``.
+
+    A file that is reached twice is read once. The order is that of the paths, and by name within a folder.
+
+    Raises:
+        OffbenchError: a path is missing, a folder has no record, a record is wrong (see ``read_record``), or two files
+            hold the same seed of the same run.
+    """
+    files: dict[Path, Path] = {}
+    for path in paths:
+        for file in _record_files(path):
+            files.setdefault(file.resolve(), file)
+    if not files:
+        raise OffbenchError("no run records were named; name run folders or seed-*.json files")
+    records = []
+    seen: dict[tuple[str, str, int], Path] = {}
+    for file in files.values():
+        record = read_record(file)
+        earlier = seen.setdefault((record.benchmark_digest, record.method_digest, record.seed), file)
+        if earlier is not file:
+            raise OffbenchError(
+                f"{earlier} and {file} are the same run with the same seed "
+                f"({record.algorithm} on {record.dataset}, seed {record.seed}); name one of them"
+            )
+        records.append(record)
+    return records
+
+
+def _record_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(path.rglob("seed-*.json"))
+        if not found:
+            raise OffbenchError(f"the folder {path} has no run records (seed-*.json) at any depth")
+        return found
+    if not path.exists():
+        raise OffbenchError(f"there is no run folder or run record {path}")
+    return [path]

@@ -1,0 +1,1 @@
+"""Tables and learning curves, made from run records alone."""

@@ -1,0 +1,85 @@
+import os
+from pathlib import Path
+
+import pytest
+from synthetic_records import make_curves, make_record
+
+from offbench.cli.main import main
+from offbench.evaluation.record import write_record
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs"
+    for algorithm, final in (("bc", 20), ("iql", 80)):
+        for record in make_curves(algorithm, "maze", final=final, seeds=3, points=4):
+            write_record(record, folder / algorithm / f"seed-{record.seed}.json")
+    return folder
+
+
+def test_table_is_printed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "table", str(runs)]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    lines = [line.split() for line in output.out.splitlines()]
+    assert [line[0] for line in lines if line and line[0] in ("maze", "bc", "iql")] == ["maze", "bc", "iql"]
+    assert main(["report", "table", str(runs / "bc"), str(runs / "iql" / "seed-0.json"), "--format", "csv"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split(",")[11] for row in rows] == ["seeds", "3", "1"]
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv"])
+def test_table_is_written_to_a_file_as_it_is_printed(
+    runs: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "new" / "table.txt"
+    assert main(["report", "table", str(runs), "--format", form, "--output", str(target)]) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == f"wrote {target}\n"
+    assert main(["report", "table", str(runs), "--format", form]) == 0
+    assert capsys.readouterr().out == target.read_text(encoding="utf-8")
+
+
+def test_curves_are_written_as_png_and_pdf(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "curves", str(runs), "--output", str(tmp_path / "picture.png")]) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'picture.png'}\nwrote {tmp_path / 'picture.pdf'}\n"
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("command", ["table", "curves"])
+def test_bad_input_is_one_sentence(
+    command: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*arguments: object) -> str:
+        assert main(["report", command, *(str(argument) for argument in arguments)]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.count("\n") == 1
+        return output.err
+
+    assert "no run records were named" in fails()
+    assert "there is no run folder or run record" in fails(tmp_path / "absent")
+    (tmp_path / "seed-9.json").write_text("{")
+    assert "seed-9.json is not a run record: it is not JSON" in fails(runs, tmp_path / "seed-9.json")
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert "cannot write" in fails(runs, "--output", blocked / "x.png")
+    write_record(make_record(evaluations=[]), tmp_path / "unevaluated" / "seed-0.json")
+    assert "none of the 1 run records has an evaluation" in fails(tmp_path / "unevaluated")
+
+
+def test_a_terminal_gets_its_width_and_bold_text(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((64, 24)))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert main(["report", "table", str(runs)]) == 0
+    assert "\x1b[1m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["report", "table", str(runs)]) == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert max(len(line) for line in text.splitlines()) <= 64
