@@ -15,7 +15,7 @@ import numpy as np
 from offbench.catalog.cards import Card
 from offbench.data.policy import Policy
 from offbench.data.trajectories import Array, Provenance, Trajectories
-from offbench.environments.controllers import RandomAfter, UniformRandom, Waypoints, path_through
+from offbench.environments.controllers import Tour, UniformRandom
 from offbench.environments.pendulum_controllers import PendulumSwingUp
 from offbench.environments.pointmaze import PointMazeSimulator
 from offbench.environments.rollouts import record
@@ -82,23 +82,19 @@ def pointmaze_stitch(order: Order) -> Trajectories:
 
     Source: Zhou et al. 2024, "Free from Bellman Completeness" (MBRCSL), point maze. The groups, in this order: go
     down to (2, 2) and stay; the same again; take the detour (1, 1), (2, 1) to the goal (2, 4) and stay; take the
-    detour and act at random from there on. A waypoint counts as reached below 0.5 m/s, except the goal before random
-    actions. The extra column ``goal`` holds the goal's place (x, y).
+    detour and act at random from there on. See `Tour` for what walks. The extra column ``goal`` holds the place (x, y)
+    of the true goal, which rewards are counted for in every group.
     """
     if order.episodes % 4:
         raise OffbenchError(f"pointmaze_stitch records four equal groups; {order.episodes} episodes cannot be divided")
-    seeds = order.seeds(1)
+    walks, acts = order.seeds(1), order.seeds(2)
 
     def policy(simulator: Simulator, chosen: slice) -> Policy:
         assert isinstance(simulator, PointMazeSimulator)
-        down, detour = (path_through(cells, simulator.maze_map) for cells in ([(2, 2)], [(1, 1), (2, 1), (2, 4)]))
         group = 4 * chosen.start // order.episodes
-        if group < 2:
-            return Waypoints(down)
-        if group == 2:
-            return Waypoints(detour)
-        random = UniformRandom(simulator.action_low, simulator.action_high, seeds[chosen].tolist())
-        return RandomAfter(Waypoints(detour), detour[-1], random)
+        goals = [(2, 2)] if group < 2 else [(1, 1), (2, 1), (2, 4)]
+        random = UniformRandom(simulator.action_low, simulator.action_high, acts[chosen].tolist())
+        return Tour(goals, simulator.maze_map, walks[chosen].tolist(), random if group == 3 else None)
 
     def goal(simulator: Simulator) -> dict[str, Array]:
         assert isinstance(simulator, PointMazeSimulator)

@@ -1,4 +1,4 @@
-"""Scripted policies: uniformly random actions, and point-maze controllers that walk along waypoints.
+"""Scripted policies: uniformly random actions, and controllers that walk a point through a maze.
 
 Randomness is drawn from one generator an environment, so that an episode does not depend on its neighbours in the
 batch. The waypoint controller is the proportional-derivative law of D4RL's ``maze2d`` data (Fu et al. 2020).
@@ -81,27 +81,83 @@ class Waypoints:
         return self._waypoints[np.arange(len(self._current)), self._current]
 
 
-class RandomAfter:
-    """Follows a controller to a place and acts uniformly at random from the moment it is first within ``radius``."""
+class Tour:
+    """Visits goals in a maze one after the other, walking cell by cell, and stays at the last or acts at random there.
 
-    def __init__(self, controller: Waypoints, place: Array, random: UniformRandom, radius: float = 0.1) -> None:
-        self._controller, self._place, self._random, self._radius = controller, place, random, radius
-        self._arrived = np.zeros(0, dtype=bool)
+    As the point-maze data of MBRCSL (Zhou et al. 2024) are recorded: a goal lies within 0.25 m of its cell's centre on
+    each axis and counts as reached within 0.5 m at less than 0.5 m/s on each axis. On the way to it the waypoint is the
+    next cell: the first one's centre, then, within 0.1 m of a waypoint, a point up to 0.2 m below and left of the
+    following one's centre, and in the goal's cell the goal itself. With ``random``, the last goal is reached at any
+    speed, and uniformly random actions follow.
+    """
+
+    REACHED, SLOW, NEAR, GOAL_NOISE, WAYPOINT_NOISE = 0.5, 0.5, 0.1, 0.25, 0.2
+
+    def __init__(
+        self,
+        goals: Sequence[Cell],
+        maze_map: Sequence[Sequence[int | str]],
+        seeds: Sequence[int],
+        random: UniformRandom | None = None,
+        gain: float = 10.0,
+        damping: float = 1.0,
+    ) -> None:
+        """Take the goals' cells, the same for all environments, and one seed an environment for all noise."""
+        self._size, self._next = (len(maze_map), len(maze_map[0])), next_cells(maze_map)
+        self._cells, self._random = np.array(goals), random
+        self._gain, self._damping = gain, damping
+        self._generators = [np.random.default_rng(seed) for seed in seeds]
+        centres = path_through(goals, maze_map)
+        noise = [rng.uniform(-self.GOAL_NOISE, self.GOAL_NOISE, centres.shape) for rng in self._generators]
+        self._goals = centres + np.stack(noise)  # (environments, goals, 2)
+        self._goal = np.zeros(len(seeds), dtype=np.int64)
+        self._done = np.zeros(len(seeds), dtype=bool)
+        self._planned = np.zeros(len(seeds), dtype=bool)
+        self._cell = np.zeros((len(seeds), 2), dtype=np.int64)
+        self._waypoint = np.zeros((len(seeds), 2))
 
     def act(self, observations: Array) -> Array:
-        """Actions (environments, 2)."""
-        if len(self._arrived) != len(observations):
-            self._arrived = np.zeros(len(observations), dtype=bool)
-        self._arrived |= np.linalg.norm(observations[:, :2] - self._place, axis=1) <= self._radius
-        walk, noise = self._controller.act(observations), self._random.act(observations)
-        return np.where(self._arrived[:, None], noise, walk)
+        """Actions (environments, 2) for observations that start with position (m) and velocity (m/s)."""
+        position, velocity = observations[:, :2], observations[:, 2:4]
+        self._arrive(position, velocity)
+        for i in np.flatnonzero(~self._planned):
+            self._enter(int(i), cell_of(position[i], self._size), first=True)
+        near = np.linalg.norm(self._waypoint - position, axis=1) <= self.NEAR
+        for i in np.flatnonzero(near & (self._cell != self._cells[self._goal]).any(axis=1)):
+            self._enter(int(i), (int(self._cell[i, 0]), int(self._cell[i, 1])), first=False)
+        force = self._gain * (self._waypoint - position) - self._damping * velocity
+        actions = np.clip(force, -1.0, 1.0)
+        if self._random is None:
+            return actions
+        return np.where(self._done[:, None], self._random.act(observations), actions)
 
     def reset(self, mask: Array) -> None:
-        """Walk again where mask (environments,) is true."""
-        if len(self._arrived) != len(mask):
-            self._arrived = np.zeros(len(mask), dtype=bool)
-        self._arrived[mask] = False
-        self._controller.reset(mask)
+        """Start the tour again where mask (environments,) is true; the goals stay where they were drawn."""
+        self._goal[mask], self._done[mask], self._planned[mask] = 0, False, False
+
+    def _arrive(self, position: Array, velocity: Array) -> None:
+        """Turn to the next goal where the present one is reached."""
+        goals = self._goals[np.arange(len(position)), self._goal]
+        near = np.linalg.norm(goals - position, axis=1) <= self.REACHED
+        slow = (np.abs(velocity) <= self.SLOW).all(axis=1)
+        last = self._goal == len(self._cells) - 1
+        reached = near & (slow | (last & (self._random is not None)))
+        self._done |= reached & last
+        self._planned[reached & ~last] = False
+        self._goal[reached & ~last] += 1
+
+    def _enter(self, i: int, cell: Cell, first: bool) -> None:
+        """Make the cell after ``cell``, on the way of environment i to its goal, the next waypoint."""
+        goal = self._cells[self._goal[i]]
+        self._cell[i] = self._next[cell[0], cell[1], goal[0], goal[1]]
+        self._planned[i] = True
+        at_goal = (self._cell[i] == goal).all()
+        if at_goal and (not first or tuple(goal) == cell):
+            self._waypoint[i] = self._goals[i, self._goal[i]]
+            return
+        self._waypoint[i] = cell_centre((int(self._cell[i, 0]), int(self._cell[i, 1])), self._size)
+        if not first:
+            self._waypoint[i] -= self._generators[i].uniform(0, self.WAYPOINT_NOISE, 2)
 
 
 class MazeRunner:
@@ -142,6 +198,11 @@ class MazeRunner:
 def cell_centre(cell: Cell, size: tuple[int, int]) -> Array:
     """Centre (x, y) in metres of a (row, column) cell of a PointMaze of ``size`` (rows, columns) cells of 1 m."""
     return np.array([cell[1] + 0.5 - size[1] / 2, size[0] / 2 - (cell[0] + 0.5)])
+
+
+def cell_of(position: Array, size: tuple[int, int]) -> Cell:
+    """The (row, column) cell of a PointMaze of ``size`` (rows, columns) that holds a position (x, y) in metres."""
+    return int(np.floor(size[0] / 2 - position[1])), int(np.floor(position[0] + size[1] / 2))
 
 
 def next_cells(maze_map: Sequence[Sequence[int | str]]) -> Array:

@@ -109,7 +109,7 @@ def test_no_episode_comes_near_the_short_route(stitch):
     assert task("pointmaze-stitch").score(best) < 60
     groups = stitch.returns.reshape(4, 250).mean(axis=1)
     assert groups[0] == pytest.approx(groups[1], abs=2)
-    assert groups[2] > groups[3] > 2 * groups[0]
+    assert groups[2] > groups[3] > 1.8 * groups[0]
 
 
 def test_the_swing_up_leaves_something_to_gain():

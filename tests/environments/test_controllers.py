@@ -5,7 +5,7 @@ import pytest
 from offbench.environments import references
 from offbench.environments.controllers import (
     MazeRunner,
-    RandomAfter,
+    Tour,
     UniformRandom,
     Waypoints,
     cell_centre,
@@ -98,18 +98,32 @@ def test_waypoints_need_a_low_speed_and_reset_forgets():
     np.testing.assert_allclose(controller.act(np.array([fast, [0.0, 0.0, 0.0, 0.0]])), [[-0.6, 0.0], [1.0, 0.0]])
 
 
-def test_random_begins_on_arrival_whatever_the_speed():
-    place = np.array([1.0, 0.0])
+def test_a_tour_walks_cell_by_cell_and_turns_when_slow():
+    tour = Tour([(1, 1), (2, 1)], MAZE, seeds=[0])
+    first, second = cell_centre((1, 1), (4, 6)), cell_centre((2, 1), (4, 6))
+    fast = np.array([[*first, 2.0, 0.0]])
+    assert tour.act(np.array([[*cell_centre((1, 2), (4, 6)), 0.0, 0.0]]))[0].tolist() == [-1.0, 0.0]
+    # There, but too fast: it brakes. There and slow: it turns to the next goal, whose cell lies below.
+    np.testing.assert_allclose(tour.act(fast)[0], [-1.0, 0.0], atol=1e-9)
+    assert tour.act(np.array([[*first, 0.4, -0.4]]))[0, 1] == -1.0
+    at_second = tour.act(np.array([[*second, 0.0, 0.0]]))[0]
+    assert np.abs(at_second).max() <= 10 * 1e-9
+    tour.reset(np.array([True]))
+    assert tour.act(np.array([[*cell_centre((1, 2), (4, 6)), 0.0, 0.0]]))[0, 0] == -1.0
+
+
+def test_a_tour_with_a_random_end_acts_at_random_on_arrival_whatever_the_speed():
     random = UniformRandom(np.full(2, 5.0), np.full(2, 6.0), [0, 1])
-    controller = RandomAfter(Waypoints(place[None]), place, random)
-    observations = np.array([[1.0, 0.05, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    tour = Tour([(2, 2)], MAZE, seeds=[0, 1], random=random)
+    goal, start = cell_centre((2, 2), (4, 6)), cell_centre((1, 2), (4, 6))
+    observations = np.array([[*goal, 4.0, 0.0], [*start, 0.0, 0.0]])
     for _ in range(2):
-        actions = controller.act(observations)
-        assert (actions[0] > 4).all()
-        np.testing.assert_allclose(actions[1], [1.0, 0.0])
-        observations[0, :2] = -3.0
-    controller.reset(np.array([True, False]))
-    assert (controller.act(observations)[0] <= 1).all()
+        actions = tour.act(observations)
+        assert (actions[0] >= 5).all()
+        np.testing.assert_allclose(actions[1], [0.0, -1.0], atol=1e-9)
+        observations[0, :2] = start
+    tour.reset(np.array([True, False]))
+    assert (tour.act(observations)[0] <= 1).all()
 
 
 @pytest.mark.parametrize("name", ["pointmaze-umaze", "pointmaze-medium", "pointmaze-large"])
