@@ -1,6 +1,10 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+# The matrices of the tests are small: a second thread costs more in waiting than it wins.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

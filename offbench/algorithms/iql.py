@@ -125,7 +125,7 @@ class IQL(Algorithm):
         c = self.config
         masks = None
         if c.dropout > 0:
-            masks = dropout_masks(self.keys, self.count, "actor", c.hidden, s.shape[1], c.dropout)
+            masks = dropout_masks(self.keys, self.count, c.hidden, s.shape[1], c.dropout)
         mean = self.actor.mean(actor, s, masks)
         if c.actor == "deterministic":
             return ((mean - a) ** 2).sum(-1)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 _MASK32 = 0xFFFFFFFF
+_GOLDEN = 0x9E3779B9  # keeps small consecutive numbers apart before they are mixed
 
 
-def dropout_masks(keys: Tensor, step: Tensor, name: str, sizes: Sequence[int], batch: int, rate: float) -> list[Tensor]:
+def dropout_masks(keys: Tensor, step: Tensor, sizes: Sequence[int], batch: int, rate: float) -> list[Tensor]:
     """Masks (seeds, batch, size) a layer: 0 with probability ``rate``, else 1 / (1 - rate).
 
     keys: (seeds,) int64, the seeds of the runs; step: () int64, the number of the update. Each unit hashes its own
     coordinates, so a mask does not depend on which seeds train together or where a run was interrupted.
     """
     masks = []
+    base = _mix(_mix(keys.to(torch.int64)) + _mix(step.to(torch.int64) + _GOLDEN))
     for layer, size in enumerate(sizes):
-        base = _mix(keys.to(torch.int64) ^ zlib.crc32(f"{name}/{layer}".encode())) ^ _mix(
-            step.to(torch.int64) + 0x9E3779B9
-        )
         units = torch.arange(batch * size, device=keys.device, dtype=torch.int64)
-        uniform = _mix(_mix(base)[:, None] + units[None, :]).to(torch.float32) / 2.0**32
-        masks.append((uniform >= rate).view(-1, batch, size) / (1 - rate))
+        words = _mix(_mix(base + layer * _GOLDEN)[:, None] + units[None, :])
+        masks.append((words.to(torch.float32) / 2.0**32 >= rate).view(-1, batch, size) / (1 - rate))
     return masks
 
 

@@ -29,10 +29,7 @@ class Trace:
         found = {}
         for name in names:
             members = [torch.from_numpy(self.arrays[f"{when}/{network}/{name}"]) for network in networks]
-            if name.endswith("weight"):
-                members = [weight.T for weight in members]
-            else:
-                members = [bias[None] for bias in members]
+            members = [m.T for m in members] if name.endswith("weight") else [m[None] for m in members]
             stacked = torch.stack(members) if len(networks) > 1 else members[0]
             found[name.replace("/", ".")] = stacked[None].contiguous()
         return found
