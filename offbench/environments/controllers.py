@@ -88,7 +88,8 @@ class Tour:
     each axis and counts as reached within 0.5 m at less than 0.5 m/s on each axis. On the way to it the waypoint is the
     next cell: the first one's centre, then, within 0.1 m of a waypoint, a point up to 0.2 m below and left of the
     following one's centre, and in the goal's cell the goal itself. With ``random``, the last goal is reached at any
-    speed, and uniformly random actions follow.
+    speed, and uniformly random actions follow. With ``pause``, each episode rests at every goal but the last for a
+    number of steps drawn from 0 to ``pause``, still steering to it.
     """
 
     REACHED, SLOW, NEAR, GOAL_NOISE, WAYPOINT_NOISE = 0.5, 0.5, 0.1, 0.25, 0.2
@@ -99,6 +100,7 @@ class Tour:
         maze_map: Sequence[Sequence[int | str]],
         seeds: Sequence[int],
         random: UniformRandom | None = None,
+        pause: int = 0,
         gain: float = 10.0,
         damping: float = 1.0,
     ) -> None:
@@ -110,6 +112,8 @@ class Tour:
         centres = path_through(goals, maze_map)
         noise = [rng.uniform(-self.GOAL_NOISE, self.GOAL_NOISE, centres.shape) for rng in self._generators]
         self._goals = centres + np.stack(noise)  # (environments, goals, 2)
+        self._pauses = np.array([rng.integers(0, pause + 1, len(goals)) for rng in self._generators])
+        self._rested = np.zeros(len(seeds), dtype=np.int64)
         self._goal = np.zeros(len(seeds), dtype=np.int64)
         self._done = np.zeros(len(seeds), dtype=bool)
         self._planned = np.zeros(len(seeds), dtype=bool)
@@ -133,7 +137,7 @@ class Tour:
 
     def reset(self, mask: Array) -> None:
         """Start the tour again where mask (environments,) is true; the goals stay where they were drawn."""
-        self._goal[mask], self._done[mask], self._planned[mask] = 0, False, False
+        self._goal[mask], self._done[mask], self._planned[mask], self._rested[mask] = 0, False, False, 0
 
     def _arrive(self, position: Array, velocity: Array) -> None:
         """Turn to the next goal where the present one is reached."""
@@ -143,8 +147,13 @@ class Tour:
         last = self._goal == len(self._cells) - 1
         reached = near & (slow | (last & (self._random is not None)))
         self._done |= reached & last
-        self._planned[reached & ~last] = False
-        self._goal[reached & ~last] += 1
+        # Resting begins with the first arrival and goes on wherever the point drifts.
+        resting = (reached | (self._rested > 0)) & ~last
+        leaving = resting & (self._rested >= self._pauses[np.arange(len(position)), self._goal])
+        self._rested[resting] += 1
+        self._rested[leaving] = 0
+        self._planned[leaving] = False
+        self._goal[leaving] += 1
 
     def _enter(self, i: int, cell: Cell, first: bool) -> None:
         """Make the cell after ``cell``, on the way of environment i to its goal, the next waypoint."""

@@ -1,0 +1,223 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import offbench
+from offbench.data import native
+from offbench.data.trajectories import Trajectories
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import task
+from offbench.errors import DataError, OffbenchError, UnknownNameError
+from offbench.evaluation.record import read_records
+from offbench.evaluation.rollout import environment_seeds, returns
+
+SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
+
+
+def checkpoint(folder) -> dict[str, torch.Tensor]:
+    (path,) = folder.glob("checkpoint-*.safetensors")
+    return safetensors.torch.load_file(path)
+
+
+def outcome(folder) -> list[dict]:
+    """Everything in the records that must not depend on when and how often the run was interrupted."""
+    records = [record.model_dump(mode="json") for record in read_records([folder])]
+    for record in records:
+        for name in ("created", "wall_seconds", "evaluation_seconds", "git_commit", "hardware", "group_size"):
+            del record[name]
+    return records
+
+
+def same(one, other) -> bool:
+    a, b = checkpoint(one), checkpoint(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and outcome(one) == outcome(other)
+
+
+def test_a_run_is_recorded_scored_and_opened_again(pendulum_file, tmp_path):
+    run = offbench.train("iql", pendulum_file, seeds=2, steps=40, episodes=3, output=tmp_path / "run", **SMALL)
+    record = run.records[1]
+    assert (record.algorithm, record.dataset, record.seed, record.steps) == ("iql", "tiny", 1, 40)
+    assert record.config["hidden"] == [16]
+    assert [transform["name"] for transform in record.transforms] == ["normalise_states", "scale_actions"]
+    assert [evaluation.step for evaluation in record.evaluations] == list(range(4, 41, 4))
+    assert record.evaluations[-1].environment_seeds == environment_seeds(1, 9, 3)
+    drawn = [seed for evaluation in record.evaluations for seed in evaluation.environment_seeds]
+    assert len(set(drawn)) == 30  # every evaluation meets fresh starts
+    assert [loss.step for loss in record.losses][-1] == 40
+    assert record.task.name == "pendulum"
+    assert run.scores == [pytest.approx(r.final_score) for r in offbench.Run(run.folder).records]
+    # The stored policy, asked again on the recorded starts, earns the recorded returns.
+    simulator = make_simulator(task("pendulum"), 3)
+    again, _ = returns(simulator, run.policy(seed=1), record.evaluations[-1].environment_seeds)
+    np.testing.assert_allclose(again, record.evaluations[-1].returns, rtol=1e-6)
+
+
+def test_evaluate_meets_other_starts_and_both_seeds(pendulum_file, tmp_path):
+    run = offbench.train("bc", pendulum_file, seeds=2, steps=10, episodes=2, output=tmp_path / "run", **SMALL)
+    records = offbench.evaluate(run.folder, episodes=4)
+    assert [len(record.evaluations) for record in records] == [1, 1]
+    trained = {seed for r in run.records for e in r.evaluations for seed in e.environment_seeds}
+    assert not trained & {seed for r in records for seed in r.evaluations[0].environment_seeds}
+    assert records[0].evaluations[0].lengths == [200] * 4
+    with pytest.raises(DataError, match=r"but the task hopper-v4 has 11 and 3"):
+        offbench.evaluate(run.folder, task="hopper-v4")
+
+
+def test_without_a_task_a_run_is_trained_and_not_scored(pendulum_file, tmp_path):
+    data = native.load(pendulum_file)
+    bare = Trajectories(
+        **{name: getattr(data, name) for name in ("observations", "offsets", "terminations", "truncations", "rewards")},
+        actions=data.actions / 2,
+    )
+    run = offbench.train("bc", bare, seeds=1, steps=5, output=tmp_path / "run", **SMALL)
+    assert run.records[0].evaluations == []
+    with pytest.raises(OffbenchError, match="was trained without a task; name one"):
+        offbench.evaluate(run.folder)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_groups_change_rounding_only(pendulum_file, tmp_path, dtype):
+    folders = []
+    for size in (1, 3):
+        folders.append(tmp_path / f"{dtype}-{size}")
+        offbench.train(
+            "iql", pendulum_file, seeds=3, steps=20, output=folders[-1], group=size, dtype=dtype, episodes=1, **SMALL
+        )
+    one, other = map(checkpoint, folders)
+    largest = max(float((one[name] - other[name]).abs().max()) for name in one)
+    assert largest < (1e-8 if dtype == "float64" else 1e-4)
+
+
+COMMAND = """
+import sys, offbench
+from offbench.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def start(pendulum_file, folder, steps, *more):
+    arguments = ["train", "iql", str(pendulum_file), "--seeds", "2", "--steps", str(steps), "--output", str(folder)]
+    arguments += ["--hidden", "16", "--batch-size", "16", "--episodes", "2", "--compile", "never"]
+    arguments += ["--evaluate-every", str(steps // 2), "--checkpoint-every", "70", *more]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_step(folder, step, process):
+    """Until the run's manifest has come to a step."""
+    for _ in range(6000):
+        manifest = folder / "manifest.json"
+        if manifest.exists() and json.loads(manifest.read_text())["progress"]["step"] >= step:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError(f"the run never came to step {step}")
+
+
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path):
+    steps = 700
+    process = start(pendulum_file, tmp_path / "whole", steps)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    rng = np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
+    for kill in range(3):
+        process = start(pendulum_file, tmp_path / "killed", steps, *(["--resume"] if kill else []))
+        wait_for_step(tmp_path / "killed", int(rng.integers(0, 200 * (kill + 1))), process)
+        time.sleep(float(rng.uniform(0, 0.2)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start(pendulum_file, tmp_path / "killed", steps, "--resume")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "run:" in out
+    assert same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path):
+    steps = 2000
+    process = start(pendulum_file, tmp_path / "stopped", steps)
+    wait_for_step(tmp_path / "stopped", 100, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "--resume" in err
+    assert "Traceback" not in err
+    stopped = json.loads((tmp_path / "stopped" / "manifest.json").read_text())["progress"]
+    assert 100 <= stopped["step"] < steps
+    assert start(pendulum_file, tmp_path / "stopped", steps, "--resume").wait(timeout=300) == 0
+    assert start(pendulum_file, tmp_path / "whole", steps).wait(timeout=300) == 0
+    assert same(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_finished_run_resumes_to_itself_and_is_not_overwritten(pendulum_file, tmp_path):
+    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **SMALL}
+    first = offbench.train("bc", pendulum_file, **arguments)
+    before = outcome(first.folder)
+    with pytest.raises(OffbenchError, match=r"a run in .* finished; give --resume .* or --output"):
+        offbench.train("bc", pendulum_file, **arguments)
+    assert outcome(offbench.train("bc", pendulum_file, resume=True, **arguments).folder) == before
+    with pytest.raises(OffbenchError, match=r"cannot go on as another: steps was 5 and is 6"):
+        offbench.train("bc", pendulum_file, resume=True, **arguments | {"steps": 6})
+
+
+def test_a_damaged_checkpoint_is_refused(pendulum_file, tmp_path):
+    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **SMALL}
+    run = offbench.train("bc", pendulum_file, **arguments)
+    (path,) = run.folder.glob("checkpoint-*")
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(OffbenchError, match=r"the checkpoint .* cannot be read"):
+        offbench.Run(run.folder).policy()
+    (run.folder / "manifest.json").write_text("{}")
+    with pytest.raises(OffbenchError, match=r"is not a run's manifest: plan Field required"):
+        offbench.Run(run.folder)
+
+
+def test_what_does_not_fit_is_said(pendulum_file, tmp_path):
+    def train(algorithm="bc", data=pendulum_file, **more):
+        return offbench.train(algorithm, data, steps=1, output=tmp_path / "x", **SMALL | more)
+
+    with pytest.raises(UnknownNameError, match="no algorithm named 'bcc'; nearest: bc"):
+        train("bcc")
+    with pytest.raises(UnknownNameError, match=r"no dataset named 'offbench/pendulum/swinup-v0'; nearest: .*swingup-v0"):
+        train(data="offbench/pendulum/swinup-v0")
+    with pytest.raises(UnknownNameError, match=r"no task named 'pendulm'; nearest: .*pendulum"):
+        train(task="pendulm")
+    with pytest.raises(DataError, match=r"observations of 3 and actions of 1 numbers, but the task hopper-v4 has 11"):
+        train(task="hopper-v4")
+    with pytest.raises(DataError, match=r"there is no file .*missing\.hdf5"):
+        train(data=tmp_path / "missing.hdf5")
+    data = native.load(pendulum_file)
+    names = ("observations", "offsets", "terminations", "truncations", "actions")
+    with pytest.raises(DataError, match=r"IQL learns from actions and rewards, and this dataset has no rewards"):
+        train("iql", Trajectories(**{name: getattr(data, name) for name in names}), task="pendulum")
+    with pytest.raises(OffbenchError, match=r"seeds must be different"):
+        train(seeds=[1, 1])
+    with pytest.raises(OffbenchError, match=r"episodes must be at least 1, not 0"):
+        train(episodes=0)
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_output_that_cannot_be_written_is_noticed_before_training(pendulum_file, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OffbenchError, match=r"cannot write .*; name a folder that can be written to"):
+        offbench.train("bc", pendulum_file, steps=10**9, output=tmp_path / "file" / "run", **SMALL)
+
+
+def test_divergence_is_said(pendulum_file, tmp_path):
+    with pytest.raises(OffbenchError, match=r"training diverged: seed 0 has .* try a smaller learning rate"):
+        offbench.train(
+            "iql", pendulum_file, seeds=1, steps=100, output=tmp_path / "x", learning_rate=1e30, episodes=1, **SMALL
+        )
