@@ -10,7 +10,7 @@ class Proportional:
     """A hopper that pushes against its own motion: episodes end early and at different times."""
 
     def act(self, observations):
-        return np.clip(-observations[:, -3:], -1, 1)
+        return np.clip(-observations[:, -3:], -1, 1).astype(np.float32)
 
     def reset(self, mask):
         pass
