@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
 from offbench.algorithms import registry
 from offbench.cli.scores import show_scores
+from offbench.errors import OffbenchError
 from offbench.training.loop import Interrupted
 from offbench.training.run import train
 
@@ -50,14 +51,17 @@ class Options:
 
 
 def run(argv: list[str]) -> int:
-    """Parse ``argv`` and train."""
-    arguments = _parse(argv)
-    options = {name: value for name, value in vars(arguments.options).items() if name != "first_seed"}
-    first = arguments.options.first_seed
-    options["seeds"] = list(range(first, first + arguments.options.seeds))
-    hyperparameters = {f.name: getattr(arguments.config, f.name) for f in dataclasses.fields(arguments.config)}
+    """Parse ``argv``, which begins with the algorithm and the dataset, and train."""
+    given = [word for word in argv[:2] if not word.startswith("-")]
+    if len(given) < 2 and not {"-h", "--help"} & set(argv):
+        raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")
+    options, hyperparameters = _parse(given, argv[len(given) :])
+    settings = dataclasses.asdict(options)
+    first = settings.pop("first_seed")
+    settings["seeds"] = list(range(first, first + options.seeds))
+    changes = {field.name: getattr(hyperparameters, field.name) for field in dataclasses.fields(hyperparameters)}
     try:
-        finished = train(arguments.algorithm, arguments.dataset, **options, **hyperparameters)
+        finished = train(*given, **settings, **changes)
     except Interrupted as error:
         again = shlex.join(["offbench", "train", *(word for word in argv if word != "--resume"), "--resume"])
         raise Interrupted(f"{error}\n{again}") from None
@@ -66,26 +70,20 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parse(argv: list[str]) -> Any:
-    """The arguments; the two positional ones decide which hyperparameters there are and what they default to."""
-    names = ", ".join(sorted(registry.names()))
-    if len(argv) < 2 or argv[0].startswith("-") or argv[1].startswith("-"):
-        found = registry.algorithm(argv[0]) if argv and not argv[0].startswith("-") else None
-        default = found.Config() if found else None
-    else:
-        found = registry.algorithm(argv[0])
-        default = registry.configure(found, argv[1], {})
-    fields: list[Any] = [
-        ("algorithm", Annotated[tyro.conf.Positional[str], tyro.conf.arg(help=f"One of {names}, or module:Class.")]),
-        ("dataset", Annotated[tyro.conf.Positional[str], tyro.conf.arg(help="Dataset id, or path of a file.")]),
-        ("options", tyro.conf.OmitArgPrefixes[Options], dataclasses.field(default=Options())),
-    ]
-    if found is not None:
+def _parse(given: list[str], flags: list[str]) -> tuple[Options, Any]:
+    """Options and hyperparameters; algorithm and dataset decide which of these there are and what they default to."""
+    fields: list[Any] = [("run", tyro.conf.OmitArgPrefixes[Options], dataclasses.field(default=Options()))]
+    if given:
+        found = registry.algorithm(given[0])
+        default = registry.configure(found, given[1] if len(given) > 1 else "", {})
         annotation = tyro.conf.OmitArgPrefixes[found.Config]  # type: ignore[name-defined]
-        fields.append(("config", annotation, dataclasses.field(default=default)))
+        fields.append(("hyperparameter", annotation, dataclasses.field(default=default)))
     description = (
         "Train an algorithm on a dataset, several seeds at once, and score it.\n\n"
-        f"{EXAMPLE}\n\nHyperparameters of one algorithm: offbench train ALGORITHM --help"
+        f"ALGORITHM is one of {', '.join(sorted(registry.names()))}, or module:Class. DATASET is an id (see: offbench "
+        "data list) or the path of a file. Hyperparameters, with the presets of the dataset: offbench train ALGORITHM "
+        f"DATASET --help\n\n{EXAMPLE}"
     )
-    made = dataclasses.make_dataclass("Arguments", fields)
-    return tyro.cli(made, prog="offbench train", description=description, args=argv)
+    prog = " ".join(["offbench train", *given, *["ALGORITHM", "DATASET"][len(given) :]])
+    parsed = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
+    return parsed.run, getattr(parsed, "hyperparameter", None)

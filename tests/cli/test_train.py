@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+
+from offbench.cli.main import main
+from offbench.data import native
+from offbench.data.trajectories import Provenance, Trajectories
+
+QUICK = ["--steps", "6", "--seeds", "2", "--episodes", "2", "--hidden", "8", "--batch-size", "8", "--compile", "never"]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    rng = np.random.default_rng(0)
+    ends = np.zeros(30, bool)
+    ends[[9, 19, 29]] = True
+    data = Trajectories(
+        observations=rng.normal(size=(33, 3)).astype(np.float32),
+        offsets=np.array([0, 10, 20, 30]),
+        terminations=np.zeros(30, bool),
+        truncations=ends,
+        actions=rng.uniform(-2, 2, (30, 1)).astype(np.float32),
+        rewards=rng.normal(size=30).astype(np.float32),
+        provenance=Provenance(dataset="tiny"),
+    )
+    path = tmp_path / "tiny.offbench"
+    native.save(data, path)
+    return path
+
+
+def test_train_evaluate_and_report(dataset, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "iql", str(dataset), "--task", "pendulum", "--output", str(run), *QUICK]) == 0
+    out = capsys.readouterr().out
+    assert "iql" in out
+    assert f"run: {run}" in out
+    assert main(["evaluate", str(run), "--episodes", "3", "--output", str(tmp_path / "again")]) == 0
+    record = json.loads((tmp_path / "again" / "seed-1.json").read_text())
+    assert len(record["evaluations"][0]["returns"]) == 3
+    assert main(["report", "table", str(run), "--format", "csv"]) == 0
+    assert "tiny" in capsys.readouterr().out
+
+
+def test_first_seed_names_which_seeds(dataset, tmp_path):
+    run = tmp_path / "run"
+    arguments = [*QUICK, "--first-seed", "3"]
+    assert main(["train", "bc", str(dataset), "--task", "pendulum", "--output", str(run), *arguments]) == 0
+    assert sorted(path.name for path in run.glob("seed-*.json")) == ["seed-3.json", "seed-4.json"]
+
+
+def test_help_shows_the_flags_of_the_algorithm_with_the_presets_of_the_dataset(capsys):
+    assert main(["train", "iql", "d4rl/antmaze-umaze-v2", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--expectile" in out
+    assert "default: 0.9" in out
+    assert "Example: offbench train iql" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: iql"),
+        (["iql", "offbench/pointmaze/stich-v0"], "there is no dataset named 'offbench/pointmaze/stich-v0'; nearest:"),
+        (["iql", "nowhere.hdf5"], "there is no file nowhere.hdf5"),
+    ],
+)
+def test_wrong_names_are_one_sentence(arguments, sentence, capsys):
+    assert main(["train", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_algorithms_are_listed_and_shown(capsys):
+    assert main(["algorithms", "list"]) == 0
+    assert "Implicit Q-Learning" in capsys.readouterr().out
+    assert main(["algorithms", "show", "iql"]) == 0
+    out = capsys.readouterr().out
+    assert "--expectile" in out
+    assert "antmaze-*" in out
+    assert "eeeeef26" in out
