@@ -56,12 +56,13 @@ def run(argv: list[str]) -> int:
     if len(given) < 2 and not {"-h", "--help"} & set(argv):
         raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")
     options, hyperparameters = _parse(given, argv[len(given) :])
+    algorithm, dataset = given
     settings = dataclasses.asdict(options)
     first = settings.pop("first_seed")
     settings["seeds"] = list(range(first, first + options.seeds))
     changes = {field.name: getattr(hyperparameters, field.name) for field in dataclasses.fields(hyperparameters)}
     try:
-        finished = train(*given, **settings, **changes)
+        finished = train(algorithm, dataset, **settings, **changes)
     except Interrupted as error:
         again = shlex.join(["offbench", "train", *(word for word in argv if word != "--resume"), "--resume"])
         raise Interrupted(f"{error}\n{again}") from None
@@ -85,5 +86,5 @@ def _parse(given: list[str], flags: list[str]) -> tuple[Options, Any]:
         f"DATASET --help\n\n{EXAMPLE}"
     )
     prog = " ".join(["offbench train", *given, *["ALGORITHM", "DATASET"][len(given) :]])
-    parsed = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
+    parsed: Any = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
     return parsed.run, getattr(parsed, "hyperparameter", None)
