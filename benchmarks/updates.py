@@ -5,8 +5,7 @@ The rival is IQL as single-file implementations write it: one nn.Module a networ
 timed in turns, several times, because machines are noisy; the ratio is that of the medians.
 
 The arithmetic limit is what the machine's own matrix products, measured in the same run at the sizes of this update,
-would allow
-if nothing else took any time: rate (operations a second) / operations that one update of one seed needs.
+would allow if nothing else took any time: rate (operations a second) / operations that one update of one seed needs.
 """
 
 import argparse

@@ -88,8 +88,11 @@ class Tour:
     each axis and counts as reached within 0.5 m at less than 0.5 m/s on each axis. On the way to it the waypoint is the
     next cell: the first one's centre, then, within 0.1 m of a waypoint, a point up to 0.2 m below and left of the
     following one's centre, and in the goal's cell the goal itself. With ``random``, the last goal is reached at any
-    speed, and uniformly random actions follow. With ``pause``, each episode rests at every goal but the last for a
-    number of steps drawn from 0 to ``pause``, still steering to it.
+    speed, and uniformly random actions follow.
+
+    With ``pause``, each episode rests at every goal but the last for a number of steps drawn from 0 to ``pause``, still
+    steering to it, and a goal is steered to by its own place from the neighbouring cell on, so that resting places
+    spread.
     """
 
     REACHED, SLOW, NEAR, GOAL_NOISE, WAYPOINT_NOISE = 0.5, 0.5, 0.1, 0.25, 0.2
@@ -113,7 +116,7 @@ class Tour:
         noise = [rng.uniform(-self.GOAL_NOISE, self.GOAL_NOISE, centres.shape) for rng in self._generators]
         self._goals = centres + np.stack(noise)  # (environments, goals, 2)
         self._pauses = np.array([rng.integers(0, pause + 1, len(goals)) for rng in self._generators])
-        self._rested = np.zeros(len(seeds), dtype=np.int64)
+        self._pausing, self._rested = pause > 0, np.zeros(len(seeds), dtype=np.int64)
         self._goal = np.zeros(len(seeds), dtype=np.int64)
         self._done = np.zeros(len(seeds), dtype=bool)
         self._planned = np.zeros(len(seeds), dtype=bool)
@@ -161,7 +164,7 @@ class Tour:
         self._cell[i] = self._next[cell[0], cell[1], goal[0], goal[1]]
         self._planned[i] = True
         at_goal = (self._cell[i] == goal).all()
-        if at_goal and (not first or tuple(goal) == cell):
+        if at_goal and (not first or self._pausing or tuple(goal) == cell):
             self._waypoint[i] = self._goals[i, self._goal[i]]
             return
         self._waypoint[i] = cell_centre((int(self._cell[i, 0]), int(self._cell[i, 1])), self._size)

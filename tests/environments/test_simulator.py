@@ -248,6 +248,11 @@ def test_every_task_can_be_made():
     from offbench.environments.task import tasks
 
     for each in tasks().values():
+        # NeoRL-2's package is none of offbench's, and this kitchen does not suit this MuJoCo: their tasks only score.
+        if each.environment == "FrankaKitchen-v1" or "neorl2" in each.simulator:
+            with pytest.raises(OffbenchError, match=f"environment {each.environment} of task {each.name} cannot be"):
+                make_environment(each)
+            continue
         environment = make_environment(each)
         assert environment.spec is not None
         assert environment.spec.max_episode_steps == each.episode_limit
