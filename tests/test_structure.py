@@ -24,6 +24,7 @@ ALLOWED = {
     "data": {"errors"},
     "environments": {"errors", "data"},
     "catalog": {"errors", "data", "environments"},
+    "d4rl": {"errors", "data", "environments", "catalog"},
     "nn": {"errors"},
     "dynamics": {"errors", "data", "nn"},
     "algorithms": _LEARNING,

@@ -67,8 +67,14 @@ class Algorithm(ABC):
         total: int,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        mixed_precision: bool = False,
     ) -> None:
-        """Initialise the networks of all ``seeds``; ``total`` is the number of updates that schedules span."""
+        """Initialise the networks of all ``seeds``; ``total`` is the number of updates that schedules span.
+
+        With ``mixed_precision`` the products of hidden layers in losses are taken in bfloat16 and everything else,
+        parameters and moments included, stays in ``dtype``.
+        """
+        self.mixed_precision = mixed_precision
         self.config, self.sizes, self.seeds, self.total = config, sizes, tuple(seeds), total
         self.device, self.dtype = torch.device(device), dtype
         self.networks: Networks = {}
@@ -103,7 +109,8 @@ class Algorithm(ABC):
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
 
         def summed(trained: Networks) -> tuple[Tensor, Metrics]:
-            values = losses(self.networks | trained, batch)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+                values = losses(self.networks | trained, batch)
             return torch.stack(list(values.values())).sum(), values
 
         trained = {name: self.networks[name] for name in names}

@@ -3,48 +3,121 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from offbench.catalog.cards import Card, card, cards
+from offbench.catalog import store
+from offbench.catalog.cards import Card, File, card, cards, read_cards
+from offbench.catalog.download import Progress
+from offbench.catalog.progress import shown
 from offbench.data import native
 from offbench.data.hdf5 import read_hdf5
 from offbench.data.trajectories import Trajectories
-from offbench.errors import DataError
+from offbench.environments.task import task
+from offbench.errors import DataError, OffbenchError
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_ZIP_SIGNATURE = b"PK\x03\x04"
 _HDF5_SUFFIXES = (".hdf5", ".h5")
+_MINARI = "minari/"
 
 
-def load(source: str | Path, *, cache: Path | None = None) -> Trajectories:
-    """A dataset by id, generated on first use and cached; or the trajectories of a file.
+def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any:
+    """A dataset by id, downloaded or generated on first use and cached; or the trajectories of a file.
 
     Args:
-        source: a dataset id (``offbench/pointmaze/stitch-v0``), or the path of an HDF5 or native file.
-        cache: folder for generated datasets; by default ``$OFFBENCH_CACHE``, else the system's folder for caches.
+        source: a dataset id (``d4rl/hopper-medium-v2``, ``minari/mujoco/hopper/expert-v0``), or the path of an HDF5,
+            ``.npz`` or native file, of a folder of Minari, or of a TOML file with one card. After a ``?`` may stand a
+            split that hides actions or rewards, ``d4rl/hopper-medium-v2?actions=10%-low``: see
+            `offbench.data.supervision`.
+        cache: folder for downloads and generated datasets; by default ``$OFFBENCH_CACHE``, else the system's folder
+            for caches.
+
+    Returns:
+        Trajectories; `SemiSupervised` if a split leaves some episodes their actions. (Any in the signature spares
+        those who ask for no split a check of the type.)
 
     Raises:
         UnknownNameError: no dataset has that id; the message lists the nearest ones.
         DataError: the file does not exist or cannot be read as trajectories.
-        OffbenchError: the cache folder cannot be written to.
+        OffbenchError: a download failed, or the cache folder cannot be written to.
     """
+    if isinstance(source, str) and "?" in source and not Path(source).exists():
+        # Imported here because few loads split.
+        from offbench.data.supervision import apply_split
+
+        whole, _, query = source.partition("?")
+        return apply_split(_load(whole, cache), query)
+    return _load(source, cache)
+
+
+def _load(source: str | Path, cache: Path | None) -> Trajectories:
     if isinstance(source, str) and source in cards():
         return load_card(card(source), cache)
     path = Path(source).expanduser()
     if path.is_file():
-        return _load_file(path)
+        return load_card(card_of(path), cache) if path.suffix == ".toml" else _load_file(path)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name a dataset or one file")
+        return _load_folder(path)
     if isinstance(source, Path) or _looks_like_path(source):
         raise DataError(f"there is no file {path}; give the path of an existing file or the id of a dataset")
+    if source.startswith(_MINARI):
+        from offbench.catalog.minari_remote import is_local, load_minari
+
+        if is_local(source.removeprefix(_MINARI)):
+            return load_minari(source.removeprefix(_MINARI), (cache or native.cache_folder()) / source)
     return load_card(card(source), cache)
 
 
-def load_card(
-    card: Card, cache: Path | None = None, progress: Callable[[int, int], None] | None = None
-) -> Trajectories:
-    """The dataset of a card, from the cache or generated into it; ``progress`` hears of (episodes done, all)."""
-    path = cached_path(card, cache)
+def load_card(card: Card, cache: Path | None = None, progress: Progress | None = None) -> Trajectories:
+    """The dataset of a card, from the cache or fetched into it.
+
+    Args:
+        card: which dataset.
+        cache: cache folder, the usual one if None.
+        progress: hears of (episodes done, all) of a recipe and of (bytes done, all) of a download, which otherwise
+            shows its own progress.
+    """
+    if card.recipe is not None:
+        trajectories = _load_generated(card, cache, progress)
+    elif card.minari is not None:
+        from offbench.catalog.minari_remote import load_minari
+
+        trajectories = load_minari(card.minari, store.folder(card, cache), card.observation)
+    else:
+        parts = [_load_part(card, file, cache, progress) for file in card.files]
+        trajectories = parts[0] if len(parts) == 1 else Trajectories.concatenate(parts)
+    return _described(trajectories, card)
+
+
+def card_of(path: Path) -> Card:
+    """The only card of a TOML file.
+
+    Raises:
+        OffbenchError: the file is wrong, or holds several cards.
+    """
+    found = read_cards(path)
+    if len(found) != 1:
+        raise OffbenchError(f"{path} holds {len(found)} cards; a card that is loaded by its path stands alone")
+    return found[0]
+
+
+def _described(trajectories: Trajectories, card: Card) -> Trajectories:
+    """With the card's id, revision, task and known defects as provenance."""
+    if card.steps is not None and trajectories.steps != card.steps:
+        raise DataError(f"{card.id} has {trajectories.steps} steps; its card says {card.steps}")
+    unsure = [file.name for file in card.files if file.sha256 is None and file.md5 is None]
+    remarks = [f"no checksum of {name} was published; that of the first download counts" for name in unsure]
+    notes = dict.fromkeys([*trajectories.provenance.notes, *card.known_defects, *remarks])
+    provenance = replace(
+        trajectories.provenance, dataset=card.id, revision=card.revision, task=card.task, notes=tuple(notes)
+    )
+    return replace(trajectories, provenance=provenance)
+
+
+def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -> Trajectories:
+    path = store.generated_path(card, cache)
     if path.is_file():
         try:
             return native.load(path)
@@ -58,10 +131,48 @@ def load_card(
     return native.load(path)
 
 
-def cached_path(card: Card, cache: Path | None = None) -> Path:
-    """Where the generated dataset of a card is kept; the name changes with its revision and its recipe."""
-    name = f"{Path(card.id).name}-r{card.revision}-{card.recipe.digest[:12]}{native.SUFFIX}"
-    return (cache or native.cache_folder()) / Path(card.id).parent / name
+def _load_part(card: Card, file: File, cache: Path | None, progress: Progress | None) -> Trajectories:
+    """The trajectories of one file of a card: mapped if it was read before, else fetched, verified and read."""
+    path = fetch_shown(card, file, cache, progress)
+    limit = task(card.task).episode_limit if card.task else None
+
+    def verified(path: Path) -> Trajectories:
+        fetch_shown(card, file, cache, progress, verify=True)
+        return _read(card, path, limit)
+
+    if card.reader == "native":
+        try:
+            return native.load(path)
+        except DataError:
+            return verified(path)
+    return native.cached(path, verified, options=f"{card.reader}, at most {limit} steps")
+
+
+def fetch_shown(
+    card: Card, file: File, cache: Path | None = None, progress: Progress | None = None, verify: bool = False
+) -> Path:
+    """`store.fetch_file`, which shows its progress unless somebody else does."""
+    if progress is not None:
+        return store.fetch_file(card, file, cache, progress, verify)
+    with shown(file.name, "bytes") as tell:
+        return store.fetch_file(card, file, cache, tell, verify)
+
+
+def _read(card: Card, path: Path, limit: int | None) -> Trajectories:
+    if card.reader == "d4rl":
+        return read_hdf5(path, episode_limit=limit)
+    if card.reader == "native":
+        return native.load(path, verify=True)
+    if card.reader == "minari":
+        from offbench.data.minari_format import read_minari
+
+        return read_minari(path, card.observation)
+    from offbench.data.npz import read_npz
+
+    return read_npz(path, episode_limit=limit)
+
+
+# -------------------------------------------------------------------- files without a card
 
 
 def _load_file(path: Path) -> Trajectories:
@@ -72,9 +183,22 @@ def _load_file(path: Path) -> Trajectories:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if signature == _HDF5_SIGNATURE or path.suffix in _HDF5_SUFFIXES:
         return native.cached(path, read_hdf5)
+    if signature.startswith(_ZIP_SIGNATURE) or path.suffix == ".npz":
+        from offbench.data.npz import read_npz
+
+        return native.cached(path, read_npz, options="npz")
     return native.load(path)
+
+
+def _load_folder(path: Path) -> Trajectories:
+    if not any((path / name).is_file() for name in ("metadata.json", "data/metadata.json")):
+        raise DataError(f"{path} is a folder and not one of Minari; name a dataset, one file or a folder of Minari")
+    from offbench.data.minari_format import read_minari
+
+    return read_minari(path)
 
 
 def _looks_like_path(source: str) -> bool:
     marks = (".", "~", os.sep)
-    return source.startswith(marks) or "\\" in source or Path(source).suffix in (*_HDF5_SUFFIXES, native.SUFFIX, ".npz")
+    suffixes = (*_HDF5_SUFFIXES, native.SUFFIX, ".npz", ".toml")
+    return source.startswith(marks) or "\\" in source or Path(source).suffix in suffixes

@@ -52,6 +52,8 @@ def generate(card: Card, progress: Progress | None = None) -> Trajectories:
         OffbenchError: the recipe does not take the card's arguments, or gives another number of steps than it says.
     """
     recipe = card.recipe
+    assert recipe is not None
+    assert card.task is not None  # a card with a recipe has one
     if recipe.name not in RECIPES:
         raise UnknownNameError("recipe", recipe.name, RECIPES)
     make = RECIPES[recipe.name]
@@ -77,13 +79,16 @@ def pendulum_swingup(order: Order, gain: float, noise: tuple[float, float]) -> T
     return _record_all(order, policy)
 
 
-def pointmaze_stitch(order: Order) -> Trajectories:
+def pointmaze_stitch(order: Order, crossing: int | None = None) -> Trajectories:
     """Four equal groups of episodes from the same start, rewarded for the same goal; none takes the short way.
 
     Source: Zhou et al. 2024, "Free from Bellman Completeness" (MBRCSL), point maze. The groups, in this order: go
     down to (2, 2) and stay; the same again; take the detour (1, 1), (2, 1) to the goal (2, 4) and stay; take the
     detour and act at random from there on. See `Tour` for what walks. The extra column ``goal`` holds the place (x, y)
     of the true goal, which rewards are counted for in every group.
+
+    With ``crossing``, the detour also stops at (2, 2), and rests at each stop for 0 to ``crossing`` steps. Then the two
+    ways share not only a place but a state, at rest, so that stitching asks for no generalisation.
     """
     if order.episodes % 4:
         raise OffbenchError(f"pointmaze_stitch records four equal groups; {order.episodes} episodes cannot be divided")
@@ -92,9 +97,10 @@ def pointmaze_stitch(order: Order) -> Trajectories:
     def policy(simulator: Simulator, chosen: slice) -> Policy:
         assert isinstance(simulator, PointMazeSimulator)
         group = 4 * chosen.start // order.episodes
-        goals = [(2, 2)] if group < 2 else [(1, 1), (2, 1), (2, 4)]
+        detour = [(1, 1), (2, 1), (2, 4)] if crossing is None else [(1, 1), (2, 1), (2, 2), (2, 4)]
+        goals = [(2, 2)] if group < 2 else detour
         random = UniformRandom(simulator.action_low, simulator.action_high, acts[chosen].tolist())
-        return Tour(goals, simulator.maze_map, walks[chosen].tolist(), random if group == 3 else None)
+        return Tour(goals, simulator.maze_map, walks[chosen].tolist(), random if group == 3 else None, crossing or 0)
 
     def goal(simulator: Simulator) -> dict[str, Array]:
         assert isinstance(simulator, PointMazeSimulator)

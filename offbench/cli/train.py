@@ -42,8 +42,8 @@ class Options:
     """Go on with an interrupted run."""
     device: str = "auto"
     """cpu, cuda, or auto for a GPU where there is one."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Precision of parameters and data."""
+    dtype: Literal["float32", "float64", "mixed"] = "float32"
+    """Precision of parameters and data; mixed is float32 with the hidden layers' products in bfloat16."""
     compile: Literal["auto", "always", "never"] = "auto"
     """Compile the update: where it pays, always, or never."""
     group: int | None = None

@@ -20,14 +20,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import platformdirs
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from offbench.data.files import atomic
 from offbench.data.hdf5 import READER_VERSION
+from offbench.data.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError, OffbenchError
 
@@ -37,11 +34,6 @@ FORMAT = "offbench-trajectories"
 VERSION = "1"
 SUFFIX = ".offbench"
 
-# The format's names of dtypes; its data are little-endian.
-_DTYPES = {
-    "BOOL": "|b1", "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "I8": "|i1", "I16": "<i2", "I32": "<i4",
-    "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
-}  # fmt: skip
 _REQUIRED = {"observations", "offsets", "terminations", "truncations", "final_observations"}
 _OPTIONAL = {"actions", "rewards"}
 _RANGE = {"action_low", "action_high"}
@@ -69,7 +61,7 @@ def load(path: Path | str, verify: bool = False) -> Trajectories:
     """
     path = Path(path)
     columns, metadata = _map(path)
-    trajectories = _build(path, columns, _provenance(path, metadata))
+    trajectories = _build(path, columns, read_provenance(path, metadata))
     if verify and trajectories.digest != metadata.get("digest"):
         raise DataError(f"the content of {path} does not have the recorded digest; it was damaged, so write it anew")
     return trajectories
@@ -129,67 +121,21 @@ def _save(trajectories: Trajectories, path: Path, more: dict[str, str]) -> None:
     columns = trajectories.columns()
     if trajectories.action_range is not None:
         columns["action_low"], columns["action_high"] = trajectories.action_range
-    for name, column in columns.items():
-        little = column.dtype.newbyteorder("<")
-        if little.str not in _DTYPES.values():
-            kinds = "bool, integers of 1 to 8 bytes and floats of 2, 4 and 8"
-            raise DataError(f"{name} has dtype {column.dtype}, which a native file cannot hold; it holds {kinds}")
-        columns[name] = np.asarray(column, dtype=little, order="C")
+    columns = little_endian(columns)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
         "digest": trajectories.digest,
         "provenance": json.dumps(asdict(trajectories.provenance), sort_keys=True),
     }
-    with atomic(path) as temporary:
-        try:
-            save_file(columns, temporary, metadata | more)
-        except (SafetensorError, OSError) as error:
-            raise OffbenchError(f"cannot write {path}: {error}; make room or name another folder") from error
+    write_tensors(path, columns, metadata | more)
 
 
 # -------------------------------------------------------------------- loading
 
 
 def _map(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """(columns by name, metadata) of a file whose header, offsets and bools hold."""
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise DataError(f"{path} {what}; give the path of a native file of offbench")
-    try:
-        # Checks that header and size of the file agree and that the tensors tile it; reads no data.
-        with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is no safetensors file, or a damaged one ({error}); write it anew") from error
-    if metadata.get("format") != FORMAT:
-        raise DataError(f"{path} is a safetensors file without trajectories; its metadata lack format={FORMAT}")
-    if metadata.get("version") != VERSION:
-        raise DataError(
-            f"{path} has version {metadata.get('version')!r} of the native format; this offbench reads {VERSION!r}"
-        )
-    try:
-        return _views(path), metadata
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is damaged ({error}); write it anew") from error
-
-
-def _views(path: Path) -> dict[str, Array]:
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    size = 8 + int.from_bytes(whole[:8].tobytes(), "little")
-    header = json.loads(whole[8:size].tobytes())
-    header.pop("__metadata__", None)
-    data = np.asarray(whole[size:])  # the base is the mapping; the views are plain arrays
-    views = {}
-    for name, tensor in header.items():
-        if tensor["dtype"] not in _DTYPES:
-            raise ValueError(f"{name} has dtype {tensor['dtype']}, which is none of {', '.join(_DTYPES)}")
-        start, end = tensor["data_offsets"]
-        view = data[start:end].view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-        if view.dtype == bool and view.size and view.view(np.uint8).max() > 1:
-            raise ValueError(f"{name} is bool but holds a byte that is neither 0 nor 1")
-        views[name] = view
-    return views
+    return map_tensors(path, FORMAT, VERSION, "trajectories")
 
 
 def _build(path: Path, columns: dict[str, Array], provenance: Provenance) -> Trajectories:
@@ -209,7 +155,8 @@ def _build(path: Path, columns: dict[str, Array], provenance: Provenance) -> Tra
         raise DataError(f"{path} is damaged: {error}") from error
 
 
-def _provenance(path: Path, metadata: Mapping[str, str]) -> Provenance:
+def read_provenance(path: Path, metadata: Mapping[str, str]) -> Provenance:
+    """The provenance in the metadata of a native file; raises DataError where it is damaged."""
     try:
         stored = json.loads(metadata["provenance"])
         provenance = Provenance(**(stored | {"notes": tuple(stored["notes"])}))
@@ -239,7 +186,7 @@ def _load_cache(place: Path, stamp: str, path: Path) -> Trajectories | None:
         columns, metadata = _map(place)
         if metadata.get("source") != stamp:
             return None
-        provenance = _provenance(place, metadata)
+        provenance = read_provenance(place, metadata)
         if provenance.dataset == metadata.get("source_path"):  # source and cache may have moved together
             provenance = replace(provenance, dataset=str(path))
         return _build(place, columns, provenance)

@@ -176,8 +176,9 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
             environment: gymnasium.Env[Any, Any] = gymnasium.make(
                 task.environment, max_episode_steps=task.episode_limit, disable_env_checker=True, **task.arguments
             )
-    except (gymnasium.error.Error, TypeError) as error:
-        raise OffbenchError(f"environment {task.environment} of task {task.name} cannot be made: {error}") from error
+    except Exception as error:  # an environment that does not suit the installed simulator may raise anything
+        reason = str(error) or f"{type(error).__name__} in its own code"
+        raise OffbenchError(f"environment {task.environment} of task {task.name} cannot be made: {reason}") from error
     # Gymnasium-Robotics leaves the compiled maze's XML behind in the temporary folder, one file an environment.
     if leftover := getattr(environment.unwrapped, "tmp_xml_file_path", None):
         Path(leftover).unlink(missing_ok=True)

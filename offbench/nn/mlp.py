@@ -62,7 +62,9 @@ class MLP:
         if self.members is not None:
             x = x.unsqueeze(1).expand(-1, self.members, -1, -1)
         for layer in range(last + 1):
-            x = linear(x, parameters[f"layer{layer}.weight"], parameters[f"layer{layer}.bias"])
+            weight, bias = parameters[f"layer{layer}.weight"], parameters[f"layer{layer}.bias"]
+            # The first and last layers are small, and what they round is seen whole in states and values.
+            x = linear(x, weight, bias) if 0 < layer < last else full_precision_linear(x, weight, bias)
             if layer < last:
                 x = torch.relu(x)
                 if masks is not None:
@@ -75,6 +77,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     # A product and an addition instead of one baddbmm: compiled, the addition joins the activation that follows it.
     product = torch.bmm(x.flatten(0, -3), weight.flatten(0, -3)) if x.dim() > 3 else torch.bmm(x, weight)
     return product.view(*weight.shape[:-2], x.shape[-2], weight.shape[-1]) + bias
+
+
+def full_precision_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``linear`` in the precision of the parameters, also where autocast lowers that of matrix products."""
+    with torch.autocast(x.device.type, enabled=False):
+        return linear(x.to(weight.dtype), weight, bias)
 
 
 def _draw(

@@ -39,6 +39,10 @@ class ScalingPlan(_Strict):
     reward_shift: float
 
 
+# "mixed" is float32 with the hidden layers' products in bfloat16.
+Precision = Literal["float32", "float64", "mixed"]
+
+
 class Plan(_Strict):
     """What a run is: two runs with equal plans on one machine give equal results."""
 
@@ -58,7 +62,7 @@ class Plan(_Strict):
     evaluate_every: int
     episodes: int
     log_every: int
-    dtype: Literal["float32", "float64"]
+    dtype: Precision
     compiled: bool
     group_size: int
     device: str
@@ -145,6 +149,11 @@ class RunFolder:
             return dict(safetensors.torch.load_file(path))
         except (OSError, SafetensorError) as error:
             raise OffbenchError(f"the checkpoint {path} cannot be read ({error}); train the run anew") from error
+
+
+def torch_dtype(precision: Precision) -> torch.dtype:
+    """The dtype of parameters and data."""
+    return torch.float64 if precision == "float64" else torch.float32
 
 
 def differences(old: Plan, new: Plan) -> list[str]:

@@ -19,7 +19,7 @@ from offbench.evaluation.machine import describe_machine
 from offbench.evaluation.record import LossRecord, RunRecord, TaskRecord, digest_of, write_record
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.compilation import Compile, group_size, keep_memory, update_step
-from offbench.training.folder import Plan, Progress, RunFolder
+from offbench.training.folder import Plan, Progress, RunFolder, torch_dtype
 from offbench.training.group import BLOCK, Group, GroupPolicy
 from offbench.training.progress import Display
 
@@ -31,9 +31,10 @@ class Interrupted(KeyboardInterrupt):
 def build_groups(algorithm: type[Algorithm], config: object, data: Transitions, plan: Plan) -> list[Group]:
     """The run's seeds in groups of ``plan.group_size``, freshly initialised."""
     step, _ = update_step(algorithm, "always" if plan.compiled else "never", torch.device(plan.device))
-    sizes, dtype = Sizes(data.observation_size, data.action_size), getattr(torch, plan.dtype)
+    sizes, dtype = Sizes(data.observation_size, data.action_size), torch_dtype(plan.dtype)
+    mixed = plan.dtype == "mixed"
     parts = [plan.seeds[first : first + plan.group_size] for first in range(0, len(plan.seeds), plan.group_size)]
-    return [Group(algorithm(config, sizes, part, plan.steps, plan.device, dtype), data, step) for part in parts]
+    return [Group(algorithm(config, sizes, part, plan.steps, plan.device, dtype, mixed), data, step) for part in parts]
 
 
 def choose_execution(

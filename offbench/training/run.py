@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from offbench.errors import DataError, OffbenchError
 from offbench.evaluation.record import RunRecord, digest_of, read_records
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.compilation import Compile
-from offbench.training.folder import Plan, RunFolder, ScalingPlan, differences
+from offbench.training.folder import Plan, Precision, RunFolder, ScalingPlan, differences, torch_dtype
 from offbench.training.group import GroupPolicy
 from offbench.training.loop import Training, build_groups, choose_execution, make_records
 from offbench.training.progress import Display
@@ -65,7 +65,7 @@ class Run:
         found = registry.algorithm(plan.algorithm)
         config = _config(found, plan.config)
         sizes = Sizes(plan.observation_size, plan.action_size)
-        algorithm = found(config, sizes, chosen, plan.steps, "cpu", getattr(torch, plan.dtype))
+        algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))
         rows = [plan.seeds.index(s) for s in chosen]
         state = {k: v[rows] if v.dim() else v for k, v in self._files.state(self.manifest).items()}
         algorithm.restore(state)
@@ -87,7 +87,7 @@ def train(
     output: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
-    dtype: Literal["float32", "float64"] = "float32",
+    dtype: Precision = "float32",
     compile: Compile = "auto",
     group: int | None = None,
     quiet: bool = False,
@@ -107,7 +107,7 @@ def train(
         output: the run's folder; ``runs/<algorithm>-<dataset>-<digest>`` if None.
         resume: go on with an interrupted run; a finished one is returned as it is.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
-        dtype: of parameters and data.
+        dtype: of parameters and data; "mixed" is float32 with the hidden layers' products in bfloat16.
         compile: "auto" where it pays, "always" or "never".
         group: seeds updated together; chosen for the machine if None.
         quiet: show no progress.
@@ -131,7 +131,7 @@ def train(
         algorithm=algorithm,
         algorithm_digest=registry.source_digest(found),
         config=_plain(config),
-        dataset=data.provenance.dataset or "trajectories",
+        dataset=_name(data),
         dataset_revision=data.provenance.revision,
         dataset_digest=data.digest,
         observation_size=transitions.observation_size,
@@ -205,7 +205,7 @@ def default_folder(plan: Plan) -> Path:
 
 
 def _view(
-    found: type[Algorithm], config: Any, data: Trajectories, task: Task | None, device: str, dtype: str
+    found: type[Algorithm], config: Any, data: Trajectories, task: Task | None, device: str, dtype: Precision
 ) -> Transitions:
     """The data as the algorithm learns from it, on the device."""
     missing = [name for name in found.requires if getattr(data, name) is None]
@@ -222,7 +222,7 @@ def _view(
         reward_transform=getattr(config, "reward_transform", "none"),
         action_range=action_range,
         device=device,
-        dtype=getattr(torch, dtype),
+        dtype=torch_dtype(dtype),
     )
 
 
@@ -271,6 +271,12 @@ def _device(name: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise OffbenchError(f"the device {name} was asked for and this machine has no usable GPU; use cpu or auto")
     return name
+
+
+def _name(data: Trajectories) -> str:
+    """Id of the dataset, or name of the file: a record holds no folder of this machine."""
+    name = data.provenance.dataset or "trajectories"
+    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
 
 
 def _plain(config: Any) -> dict[str, Any]:

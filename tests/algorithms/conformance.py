@@ -32,11 +32,11 @@ def toy(episodes: int = 20, length: int = 15, seed: int = 0) -> Trajectories:
     )
 
 
-def group(algorithm: type[Algorithm], seeds, dtype=torch.float64, step=None, **changes) -> Group:
+def group(algorithm: type[Algorithm], seeds, dtype=torch.float64, step=None, mixed=False, **changes) -> Group:
     """A freshly initialised group on the toy data."""
     changes = {"hidden": (32, 32), "batch_size": 16} | changes
     data = Transitions(toy(), normalise_states=True, dtype=dtype)
-    made = algorithm(algorithm.Config(**changes), SIZES, seeds, 1000, dtype=dtype)
+    made = algorithm(algorithm.Config(**changes), SIZES, seeds, 1000, dtype=dtype, mixed_precision=mixed)
     return Group(made, data, step or type(made).step)
 
 

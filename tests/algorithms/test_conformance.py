@@ -70,6 +70,15 @@ def test_compiled_equals_eager(make):
     assert float((eager.totals - compiled.totals).abs().max()) < 1e-6
 
 
+def test_mixed_precision_changes_the_losses_by_little_and_the_types_by_nothing(make):
+    full, mixed = make([0, 1], dtype=torch.float32), make([0, 1], dtype=torch.float32, mixed=True)
+    full.advance(0, 50)
+    mixed.advance(0, 50)
+    assert not torch.equal(full.totals, mixed.totals)
+    torch.testing.assert_close(mixed.totals, full.totals, rtol=0.02, atol=0)
+    assert {value.dtype for value in mixed.algorithm.state().values()} == {torch.float32, torch.int64}
+
+
 def test_extreme_inputs_stay_finite(make):
     g = make([0])
     g.data.rows *= 1e3

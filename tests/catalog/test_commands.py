@@ -1,10 +1,15 @@
 """The functions behind ``offbench data``."""
 
+import shutil
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 
-from offbench.catalog.cards import card
-from offbench.catalog.loading import cached_path
+from offbench.catalog.cards import card, cards
+from offbench.catalog.loading import load
+from offbench.catalog.store import generated_path
 from offbench.cli import data
 from offbench.cli.main import main
 from offbench.errors import OffbenchError, UnknownNameError
@@ -21,9 +26,12 @@ def cache(tmp_path, monkeypatch):
 def test_list_in_plain_columns(capsys):
     data.list_datasets()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["id", "task", "steps", "cached", "description"]
-    assert any(line.startswith("offbench/pointmaze/stitch-v0  pointmaze-stitch  200,000  no ") for line in lines)
-    data.list_datasets("PENDULUM")
+    assert lines[0].split() == ["id", "task", "download", "cached", "description"]
+    rows = {line.split()[0]: line.split()[1:5] for line in lines[1:]}
+    assert rows["offbench/pointmaze/stitch-v0"][:3] == ["pointmaze-stitch", "generated", "no"]
+    assert rows["d4rl/hopper-medium-v2"] == ["hopper-v4", "152.8", "MB", "no"]
+    assert len(rows) == len(cards())
+    data.list_datasets("OFFBENCH/PENDULUM")
     assert len(capsys.readouterr().out.splitlines()) == 2
     data.list_datasets("nothing of the kind")
     assert "no dataset contains 'nothing of the kind'" in capsys.readouterr().out
@@ -31,24 +39,24 @@ def test_list_in_plain_columns(capsys):
 
 def test_generate_then_show(capsys):
     data.show_dataset(SWINGUP)
-    assert "cached    no; offbench data generate" in capsys.readouterr().out
+    assert "cached    no; offbench data fetch" in capsys.readouterr().out
     data.generate_datasets((SWINGUP,))
     output = capsys.readouterr()
     assert "generated in" in output.out
     assert output.err.splitlines()[-1] == f"{SWINGUP}: 500 of 500 episodes"
-    written = cached_path(card(SWINGUP)).stat().st_mtime_ns
+    written = generated_path(card(SWINGUP)).stat().st_mtime_ns
     data.generate_datasets((SWINGUP,))
     assert "was cached" in capsys.readouterr().out
-    assert cached_path(card(SWINGUP)).stat().st_mtime_ns == written
+    assert generated_path(card(SWINGUP)).stat().st_mtime_ns == written
     data.show_dataset(SWINGUP)
     shown = capsys.readouterr().out
     assert "recipe    pendulum_swingup, seed 0, gain 0.3, noise [0.5, 3.0]" in shown
     assert "500 episodes, 100,000 steps" in shown
     assert "#" * 40 in shown
-    data.list_datasets("pendulum")
-    assert "100,000  yes" in capsys.readouterr().out
+    data.list_datasets("offbench/pendulum")
+    assert "generated  yes" in capsys.readouterr().out
     data.generate_datasets((SWINGUP,), again=True)
-    assert cached_path(card(SWINGUP)).stat().st_mtime_ns != written
+    assert generated_path(card(SWINGUP)).stat().st_mtime_ns != written
 
 
 def test_unknown_ids_stop_before_any_work(cache):
@@ -60,12 +68,112 @@ def test_unknown_ids_stop_before_any_work(cache):
 
 
 def test_the_command_line_reaches_the_functions(capsys):
-    assert main(["data", "list", "pendulum"]) == 0
+    assert main(["data", "list", "--filter", "pendulum"]) == 0
     assert SWINGUP in capsys.readouterr().out
     assert main(["data", "show", SWINGUP]) == 0
     assert "revision 1" in capsys.readouterr().out
     assert main(["data", "show", "offbench/pendulum/swing"]) == 2
     assert "there is no dataset named" in capsys.readouterr().err
+
+
+def test_show_says_all_that_a_card_says(capsys):
+    data.show_dataset("d4rl/antmaze-umaze-v0")
+    shown = capsys.readouterr().out
+    for part in (
+        "task      antmaze-umaze (AntMaze_UMaze-v4, at most 700 steps; score 0 at 0, 100 at 1; D4RL, d4rl/infos.py",
+        "file      http://rail.eecs.berkeley.edu/datasets/offline_rl/ant_maze_new/Ant_maze_u-maze",
+        "checksum  sha256 188838316eab5882",
+        "licence   CC-BY-4.0",
+        "cite      Fu et al. 2020",
+        "defect    infos/qpos lags",
+    ):
+        assert f"  {part}" in shown
+    data.show_dataset("d4rl/kitchen-complete-v0")
+    assert "checksum  none was published; the first download's is recorded" in capsys.readouterr().out
+    data.show_dataset("neorl2/Fusion")
+    assert "checksum  md5 98979f97e0b59dd46bbb9237176a68ab" in capsys.readouterr().out
+    data.show_dataset("minari/mujoco/swimmer/medium-v0")
+    assert "recorded  in Swimmer-v5" in capsys.readouterr().out
+
+
+@pytest.fixture
+def local(shared, tmp_path) -> tuple[Path, Path]:
+    """(the path of a card, the file that it points to)."""
+    source = shared / "real" / "d4rl_slices" / "hopper_medium-v2.hdf5"
+    path = tmp_path / "local.toml"
+    path.write_text(
+        'id = "test/hopper-v0"\ntask = "hopper-v4"\ndescription = "Two episodes."\nreader = "d4rl"\n'
+        f'files = [{{ url = "{source.as_uri()}" }}]\n'
+    )
+    return path, source
+
+
+def test_fetch_show_and_remove(local, cache, capsys):
+    path, _ = local
+    data.fetch_datasets((str(path), SWINGUP))
+    shown = capsys.readouterr().out
+    assert "hopper_medium-v2.hdf5: checksum is right (recorded at the first download)" in shown
+    assert "test/hopper-v0: 2 episodes, 911 steps" in shown
+    assert f"{SWINGUP}: generated in" in shown
+    data.show_dataset(str(path))
+    shown = capsys.readouterr().out
+    assert "cached    yes" in shown
+    assert "recorded: sha256 434de4016d4f326be27cc40fe3983d4163ef0c95a171cc361973a0463e26abf1" in shown
+    assert "#" * 40 in shown
+    data.remove_datasets((str(path), SWINGUP, "minari/mujoco/hopper/expert-v0"))
+    shown = capsys.readouterr().out
+    assert shown.count("removed ") == 3
+    assert "Minari keeps its own files; 'minari delete mujoco/hopper/expert-v0'" in shown
+    data.remove_datasets((str(path),))
+    assert "holds nothing of it" in capsys.readouterr().out
+
+
+def test_lint_exits_with_1_where_there_is_an_error(local, shared, tmp_path, capsys):
+    path, source = local
+    assert main(["data", "lint", str(source), "--task", "hopper-v4"]) == 0
+    assert f"{source}: nothing found" in capsys.readouterr().out
+    assert main(["data", "lint", str(path)]) == 0
+    odd = tmp_path / "odd.hdf5"
+    shutil.copy(source, odd)
+    with h5py.File(odd, "r+") as file:
+        file["rewards"][5] = np.nan
+    assert main(["data", "lint", str(odd)]) == 1
+    shown = capsys.readouterr().out
+    assert "error" in shown
+    assert "1 errors among" in shown
+    assert main(["data", "lint", str(tmp_path / "missing.hdf5")]) == 2
+
+
+def test_lint_of_a_task_that_cannot_be_simulated_goes_on_without_it(shared, capsys):
+    source = shared / "real" / "neorl2" / "Simglucose-high-20000-val.npz"
+    assert main(["data", "lint", str(source), "--task", "neorl2-simglucose"]) in (0, 1)
+    captured = capsys.readouterr()
+    assert "bounds of actions are not checked: environment Simglucose" in captured.err
+    assert str(source) in captured.out
+
+
+def test_export_to_every_format(local, tmp_path, monkeypatch, capsys):
+    path, source = local
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    monkeypatch.chdir(tmp_path)
+    original = load(path)
+    data.export_dataset(str(path), to="d4rl")
+    data.export_dataset(str(path), to="safetensors", output="other.offbench")
+    data.export_dataset(str(path), to="minari", output="hopper/two-v0")
+    assert capsys.readouterr().out.count(": 2 episodes, 911 steps") == 3
+    for made in ("local.hdf5", "other.offbench", "minari/hopper/two-v0"):
+        again = load(tmp_path / made)
+        assert again.returns.tolist() == pytest.approx(original.returns.tolist())
+        assert again.steps == 911
+    with pytest.raises(OffbenchError, match=r"local\.hdf5 exists; name another file"):
+        data.export_dataset(str(path), to="d4rl")
+    with pytest.raises(OffbenchError, match="has two parts"):
+        data.export_dataset(f"{source}?actions=50%-low", to="d4rl")
+
+
+def test_what_is_not_generated_says_how_to_get_it():
+    with pytest.raises(OffbenchError, match="offbench data fetch d4rl/hopper-medium-v2 downloads it"):
+        data.generate_datasets(("d4rl/hopper-medium-v2",))
 
 
 @pytest.mark.parametrize("name", list(data.commands))

@@ -8,7 +8,8 @@ import pytest
 
 from offbench.catalog import loading
 from offbench.catalog.cards import Card, card
-from offbench.catalog.loading import cached_path, load, load_card
+from offbench.catalog.loading import load, load_card
+from offbench.catalog.store import generated_path
 from offbench.data import native
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 
@@ -40,13 +41,13 @@ def test_generated_on_first_use_and_mapped_afterwards(small, tmp_path, monkeypat
 def test_the_cache_folder_can_be_moved(small, tmp_path, monkeypatch):
     monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "elsewhere"))
     load(STITCH)
-    assert cached_path(small).is_file()
-    assert cached_path(small).is_relative_to(tmp_path / "elsewhere")
+    assert generated_path(small).is_file()
+    assert generated_path(small).is_relative_to(tmp_path / "elsewhere")
 
 
 def test_revision_and_recipe_change_the_file(small, tmp_path):
     paths = {
-        cached_path(changed, tmp_path)
+        generated_path(changed, tmp_path)
         for changed in (
             small,
             small.model_copy(update={"revision": 2}),
@@ -58,7 +59,7 @@ def test_revision_and_recipe_change_the_file(small, tmp_path):
 
 def test_a_damaged_cache_file_is_made_anew(small, tmp_path):
     digest = load(STITCH, cache=tmp_path).digest
-    path = cached_path(small, tmp_path)
+    path = generated_path(small, tmp_path)
     path.write_bytes(path.read_bytes()[:1000])
     assert load(STITCH, cache=tmp_path).digest == digest
     assert native.load(path).digest == digest
@@ -73,7 +74,7 @@ def test_two_at_once_end_with_one_good_file(small, tmp_path):
         thread.join()
     assert len(digests) == 3
     assert len(set(digests)) == 1
-    assert list(tmp_path.rglob("*.*")) == [cached_path(small, tmp_path)]
+    assert list(tmp_path.rglob("*.*")) == [generated_path(small, tmp_path)]
 
 
 def test_a_cache_that_cannot_be_written_is_named(small, tmp_path):
@@ -94,7 +95,15 @@ def test_native_files_and_hdf5_files_load_by_path(small, shared, tmp_path):
 
 
 def test_what_does_not_exist_is_told_apart(tmp_path):
-    for source in ("missing.hdf5", "./missing", "~/missing", str(tmp_path / "missing"), Path("missing")):
+    for source in (
+        "missing.hdf5",
+        "missing.npz",
+        "missing.toml",
+        "./missing",
+        "~/missing",
+        str(tmp_path / "missing"),
+        Path("missing"),
+    ):
         with pytest.raises(DataError, match=r"there is no file .*missing"):
             load(source)
     with pytest.raises(DataError, match="is a folder"):
@@ -114,7 +123,7 @@ def test_a_cached_dataset_needs_no_simulator(small, tmp_path):
     load_card(small, tmp_path)
     script = (
         "import sys; from pathlib import Path; from offbench.catalog.loading import load\n"
-        f"load(Path({str(cached_path(small, tmp_path))!r}))\n"
+        f"load(Path({str(generated_path(small, tmp_path))!r}))\n"
         "assert not {'torch', 'gymnasium', 'mujoco'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

@@ -290,11 +290,13 @@ def test_whole_numbers_stay_except_in_rewards(path: Path) -> None:
 
 
 def test_nested_infos_and_texts_and_unknown_names(path: Path) -> None:
-    columns = rows() | {"infos/a/b": np.arange(6), "metadata/algorithm": "S\x1b[1mAC", "metadata/weights": np.ones(3)}
+    texts = {"metadata/algorithm": np.bytes_("S\x1b[1mAC"), "metadata/long": "of variable length"}
+    columns = rows() | texts | {"infos/a/b": np.arange(6), "metadata/weights": np.ones(3)}
     trajectories = read_hdf5(write(path, columns | {"extra": np.ones(2), "metadata/seed": 7}))
     assert trajectories.extras["a/b"].tolist() == list(range(6))
     assert trajectories.provenance.notes == (
         r"metadata/algorithm is 'S\x1b[1mAC'",
+        "metadata/long is a text of variable length, which is not read",
         "metadata/seed is 7",
         "not read: 'extra'",
     )
@@ -386,7 +388,7 @@ def test_truncated_files_are_refused(path: Path) -> None:
 @settings(max_examples=300, deadline=None)
 def test_damaged_files_are_refused_or_valid(changes: list[tuple[float, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = write(Path(folder) / "x.hdf5", rows() | {"infos/q": np.ones(6), "metadata/algorithm": "SAC"})
+        path = write(Path(folder) / "x.hdf5", rows() | {"infos/q": np.ones(6), "metadata/algorithm": np.bytes_("SAC")})
         content = bytearray(path.read_bytes())
         for place, value in changes:
             content[int(place * len(content))] = value

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from trajectory_strategies import Episode, episode_lists, keys, pack, unpack
 
-from offbench.data import native
+from offbench.data import native, tensors
 from offbench.data.hdf5 import read_hdf5
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError, OffbenchError
@@ -149,7 +149,7 @@ def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monk
         place.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(native, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(OffbenchError, match=r"cannot write .*No space left on device.*; make room or name another"):
         native.save(some(episodes=1), path)
     assert [p.name for p in path.parent.iterdir()] == [path.name]

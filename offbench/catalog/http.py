@@ -1,0 +1,71 @@
+"""HTTP as downloads need it: an opener that goes nowhere else, and what the headers of an answer say."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class TransferError(Exception):
+    """One attempt failed; ``final`` if another one at the same address cannot help."""
+
+    def __init__(self, reason: str, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https alone, and never from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old == "https" and new == "http"):
+            raise TransferError(f"redirects to {newurl}, which is not followed", final=True)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        """Refuse what the standard library would refuse with an error of its own."""
+        target = headers.get("location") or headers.get("uri") or ""
+        if urlsplit(target).scheme not in ("", "http", "https"):
+            raise TransferError(f"redirects to {target}, which is not followed", final=True)
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """An opener that knows http, https and the proxies of the environment, and nothing else."""
+    made = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Redirects(),
+    ):
+        made.add_handler(handler)
+    return made
+
+
+def validator_of(response: Any) -> str:
+    """The strong entity tag of an answer, else its date, else nothing."""
+    tag = response.headers.get("ETag", "")
+    return (tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")) or ""
+
+
+def content_length(response: Any) -> int | None:
+    """Number of bytes that an answer announces."""
+    text = response.headers.get("Content-Length")
+    return int(text) if text and text.isdigit() else None
+
+
+def content_range(response: Any) -> tuple[int | None, int | None]:
+    """(first byte, size of the whole) of an answer to a Range."""
+    unit, _, rest = (response.headers.get("Content-Range") or "").partition(" ")
+    span, _, total = rest.partition("/")
+    start = span.partition("-")[0]
+    if unit != "bytes" or not start.isdigit():
+        return None, None
+    return int(start), int(total) if total.isdigit() else None

@@ -1,0 +1,338 @@
+"""Preferences: the view for algorithms that learn from comparisons of two segments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from offbench.data.native import read_provenance
+from offbench.data.tensors import little_endian, map_tensors, write_tensors
+from offbench.data.trajectories import Provenance, Trajectories
+from offbench.errors import DataError
+
+if TYPE_CHECKING:
+    from offbench.data.teacher import Teacher
+
+Array = npt.NDArray[Any]
+
+FORMAT = "offbench-preferences"
+VERSION = "1"
+
+# A teacher who skips nearly every pair asks for more pairs than this many times those wanted.
+_MOST_ASKED = 200
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segments:
+    """Equally long stretches of episodes.
+
+    Attributes:
+        observations: (pairs, length, *observation), the states acted from.
+        actions: (pairs, length, action).
+        rewards: (pairs, length), where known; for evaluation, a learner from preferences must not see them.
+        starts: (pairs,) int64, the first step of each in the trajectories they were cut from, where known.
+    """
+
+    observations: Array
+    actions: Array
+    rewards: Array | None = None
+    starts: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name, column in self.columns().items():
+            object.__setattr__(self, name, _read_only(column))
+
+    @staticmethod
+    def cut(trajectories: Trajectories, starts: Array, length: int, offsets: Array | None = None) -> Segments:
+        """The ``length`` steps from each of ``starts`` (pairs,), none of which may cross an episode's end.
+
+        Args:
+            trajectories: where they are cut from.
+            starts: (pairs,), the first step of each.
+            length: steps of a segment.
+            offsets: as those of the trajectories, which they are by default; fewer where an end in the data is none.
+        """
+        if trajectories.actions is None:
+            raise DataError(f"{trajectories.name} has no actions; segments for preferences need them")
+        starts = np.asarray(starts, dtype=np.int64)
+        if length < 1 or (len(starts) and (starts.min() < 0 or starts.max() + length > trajectories.steps)):
+            raise DataError(f"segments of {length} steps must lie in the {trajectories.steps} steps of the data")
+        crossing = np.flatnonzero(crosses(trajectories.offsets if offsets is None else offsets, starts, length))
+        if len(crossing):
+            raise DataError(f"the segment from step {starts[crossing[0]]} crosses the end of its episode")
+        steps = starts[:, None] + np.arange(length)
+        episodes = np.searchsorted(trajectories.offsets, steps, side="right") - 1
+        return Segments(
+            observations=trajectories.observations[steps + episodes],
+            actions=trajectories.actions[steps],
+            rewards=None if trajectories.rewards is None else trajectories.rewards[steps],
+            starts=starts,
+        )
+
+    def __getitem__(self, pairs: Array) -> Segments:
+        return Segments(**{name: column[pairs] for name, column in self.columns().items()})
+
+    def columns(self) -> dict[str, Array]:
+        """The arrays by name, without those that are unknown."""
+        named = {"observations": self.observations, "actions": self.actions}
+        unsure = {"rewards": self.rewards, "starts": self.starts}
+        return named | {name: column for name, column in unsure.items() if column is not None}
+
+    @property
+    def returns(self) -> Array:
+        """(pairs,) float64, the sums of rewards."""
+        if self.rewards is None:
+            raise DataError("these segments have no rewards, so that they have no returns")
+        returns: Array = self.rewards.sum(axis=1, dtype=np.float64)
+        return returns
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Preferences:
+    """Pairs of segments and which of the two is preferred.
+
+    Attributes:
+        first, second: the segments, row by row the two of a pair.
+        labels: (pairs,) float32, the share by which the second is preferred: 0, 1/2 or 1.
+        provenance: origin and remarks; not part of the digest.
+
+    Raises:
+        DataError: shapes that differ, other labels, or values that are not finite.
+    """
+
+    first: Segments
+    second: Segments
+    labels: Array
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        _check(self)
+        object.__setattr__(self, "labels", _read_only(self.labels))
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.labels)
+
+    @property
+    def length(self) -> int:
+        """Steps of a segment."""
+        return int(self.first.actions.shape[1])
+
+    def __getitem__(self, pairs: slice | Array | list[int]) -> Preferences:
+        """The chosen pairs, by slice, numbers or boolean mask (pairs,)."""
+        chosen = np.arange(len(self))[pairs]
+        return replace(self, first=self.first[chosen], second=self.second[chosen], labels=self.labels[chosen])
+
+    def __repr__(self) -> str:
+        return f"Preferences({self.provenance.dataset or 'unnamed'}, pairs={len(self)}, length={self.length})"
+
+    @staticmethod
+    def from_teacher(
+        trajectories: Trajectories, teacher: Teacher, pairs: int, length: int, seed: int = 0
+    ) -> Preferences:
+        """Pairs of random segments, labelled by ``teacher`` from their rewards; pairs that it skips are replaced.
+
+        Segments are drawn independently, each start equally likely. Equal arguments give equal pairs.
+
+        Raises:
+            DataError: no rewards or actions, no episode of ``length`` steps, or a teacher that skips nearly all pairs.
+        """
+        if trajectories.rewards is None:
+            raise DataError(f"{trajectories.name} has no rewards, by which a scripted teacher judges")
+        if pairs < 1:
+            raise DataError(f"the number of pairs must be at least 1, not {pairs}")
+        draw, judge = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+        steps = np.arange(length)
+        starts, labels, kept, asked = [], [], 0, 0
+        while kept < pairs:
+            if asked >= _MOST_ASKED * pairs:
+                raise DataError(f"the teacher keeps {kept} of {asked} pairs; lower its threshold for skips")
+            both = _draw(trajectories, length, 2 * pairs, draw).reshape(2, pairs)
+            rewards = trajectories.rewards[both[..., None] + steps]  # (2, pairs, length)
+            given, keep = teacher.label(rewards[0], rewards[1], judge)
+            starts.append(both[:, keep])
+            labels.append(given[keep])
+            kept, asked = kept + int(keep.sum()), asked + pairs
+        first, second = np.concatenate(starts, axis=1)[:, :pairs]
+        note = (
+            f"labelled by {teacher}, segments of {length} steps, seed {seed}; {asked - kept} of {asked} pairs skipped"
+        )
+        return Preferences(
+            Segments.cut(trajectories, first, length),
+            Segments.cut(trajectories, second, length),
+            np.concatenate(labels)[:pairs],
+            replace(trajectories.provenance, notes=(*trajectories.provenance.notes, note)),
+        )
+
+    # ---------------------------------------------------------------- parts
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Preferences, Preferences]:
+        """(training, evaluation): floor(fraction * pairs) random pairs to evaluate on, and the rest to learn from.
+
+        Pairs that share a step with a pair of the second part are left out of the first, and a note counts them. Where
+        the steps are unknown, only pairs with an equal segment are, and a note says so.
+        """
+        if not 0 <= fraction <= 1:
+            raise DataError(f"the fraction of a split must lie in [0, 1], not {fraction}")
+        order = np.random.default_rng(seed).permutation(len(self))
+        count = int(round(fraction * len(self), 9))
+        evaluation, training = np.sort(order[:count]), np.sort(order[count:])
+        return self[training].without(self[evaluation]), self[evaluation]
+
+    def without(self, other: Preferences) -> Preferences:
+        """The pairs that share no step with a pair of ``other``, which must come from the same trajectories.
+
+        Where the steps of either are unknown, those without a segment equal to one of ``other``.
+        """
+        if all(s.starts is not None for s in (self.first, self.second, other.first, other.second)):
+            shared = _shares_steps(self, other)
+            what = "share steps with"
+        else:
+            taken = {key for segments in (other.first, other.second) for key in _keys(segments)}
+            pairs = zip(_keys(self.first), _keys(self.second), strict=True)
+            shared = np.array([one in taken or two in taken for one, two in pairs], dtype=bool)
+            what = "have a segment equal to one of"
+        note = (
+            f"{int(shared.sum())} of {len(self)} pairs left out, because they {what} {len(other)} pairs for evaluation"
+        )
+        kept = self[~shared]
+        return replace(kept, provenance=replace(self.provenance, notes=(*self.provenance.notes, note)))
+
+    # ---------------------------------------------------------------- identity and files
+
+    def columns(self) -> dict[str, Array]:
+        """All arrays by name: ``first/observations``, ..., ``labels``."""
+        sides = {"first": self.first, "second": self.second}
+        named = {f"{side}/{name}": column for side, part in sides.items() for name, column in part.columns().items()}
+        return named | {"labels": self.labels}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest."""
+        sha = hashlib.sha256()
+        for name, column in sorted(little_endian(self.columns()).items()):
+            sha.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+            sha.update(np.ascontiguousarray(column).data)
+        return sha.hexdigest()
+
+    def save(self, path: Path | str) -> None:
+        """Write one native file (safetensors); raises OffbenchError where that fails."""
+        provenance = json.dumps(asdict(self.provenance), sort_keys=True)
+        metadata = {"format": FORMAT, "version": VERSION, "digest": self.digest, "provenance": provenance}
+        write_tensors(Path(path), little_endian(self.columns()), metadata)
+
+    @staticmethod
+    def load(path: Path | str, verify: bool = False) -> Preferences:
+        """The preferences of a native file, as views of the mapped file; ``verify`` compares the recorded digest.
+
+        Raises:
+            DataError: the file is missing, not in this format or version, damaged, or contradicts the layout.
+        """
+        path = Path(path)
+        columns, metadata = map_tensors(path, FORMAT, VERSION, "preferences")
+        provenance = read_provenance(path, metadata)
+        try:
+            parts = {name: column for name, column in columns.items() if name != "labels"}
+            sides: dict[str, dict[str, Array]] = {"first": {}, "second": {}}
+            for name, column in parts.items():
+                side, _, own = name.partition("/")
+                sides[side][own] = column
+            first, second = Segments(**sides["first"]), Segments(**sides["second"])
+            preferences = Preferences(first, second, columns["labels"], provenance)
+        except (DataError, KeyError, TypeError) as error:
+            raise DataError(f"{path} is damaged ({error}); write it anew") from error
+        if verify and preferences.digest != metadata.get("digest"):
+            raise DataError(
+                f"the content of {path} does not have the recorded digest; it was damaged, so write it anew"
+            )
+        return preferences
+
+
+def segments(trajectories: Trajectories, length: int, count: int, seed: int = 0) -> Array:
+    """(count,) int64, first steps of random segments that never cross an episode's end, each start equally likely.
+
+    Raises:
+        DataError: no episode has ``length`` steps.
+    """
+    return _draw(trajectories, length, count, np.random.default_rng(seed))
+
+
+def crosses(offsets: Array, starts: Array, length: int) -> Array:
+    """(pairs,) bool, whether ``length`` steps from ``starts`` (pairs,) go past the end of an episode."""
+    episodes = np.searchsorted(offsets, starts, side="right") - 1
+    crossing: Array = starts + length > offsets[episodes + 1]
+    return crossing
+
+
+def _draw(trajectories: Trajectories, length: int, count: int, generator: np.random.Generator) -> Array:
+    if length < 1:
+        raise DataError(f"a segment needs at least one step, not {length}")
+    room = np.maximum(0, trajectories.lengths - length + 1)  # starts in each episode
+    total = int(room.sum())
+    if total == 0:
+        longest = trajectories.lengths.max(initial=0)
+        raise DataError(f"no episode of {trajectories.name} has {length} steps; its longest has {longest}")
+    drawn = generator.integers(total, size=count)
+    before = np.concatenate([[0], np.cumsum(room)])
+    episodes = np.searchsorted(before, drawn, side="right") - 1
+    starts: Array = trajectories.offsets[episodes] + drawn - before[episodes]
+    return starts
+
+
+def _shares_steps(one: Preferences, other: Preferences) -> Array:
+    """(pairs of one,) bool, whether a segment of the pair shares a step with any segment of the other."""
+    taken = np.sort(np.concatenate([_starts(other.first), _starts(other.second)]))
+    shared = np.zeros(len(one), dtype=bool)
+    for starts in (_starts(one.first), _starts(one.second)):
+        # The first of the others that begins late enough to end after this one's start.
+        place = np.searchsorted(taken, starts - other.length, side="right")
+        reached = np.append(taken, np.iinfo(np.int64).max)[place]
+        shared |= reached < starts + one.length
+    return shared
+
+
+def _starts(part: Segments) -> Array:
+    assert part.starts is not None  # known to callers
+    return part.starts
+
+
+def _keys(part: Segments) -> list[bytes]:
+    """What tells segments of unknown steps apart: their observations and actions."""
+    rows = zip(part.observations, part.actions, strict=True)
+    return [hashlib.sha256(one.tobytes() + two.tobytes()).digest() for one, two in rows]
+
+
+def _read_only(column: Array) -> Array:
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check(p: Preferences) -> None:
+    name = p.provenance.dataset or "these preferences"
+    if p.labels.ndim != 1 or p.labels.dtype != np.float32 or not np.isin(p.labels, (0.0, 0.5, 1.0)).all():
+        raise DataError(f"labels of {name} must be one row of float32 that are 0, 1/2 or 1")
+    if p.first.columns().keys() != p.second.columns().keys():
+        raise DataError(f"the first and the second segments of {name} differ in their columns; the same would be right")
+    others = p.second.columns()
+    for column, values in p.first.columns().items():
+        axes = {"observations": (3, 99), "actions": (3, 3), "rewards": (2, 2), "starts": (1, 1)}[column]
+        shape = values.shape
+        if shape != others[column].shape or not axes[0] <= len(shape) <= axes[1] or shape[0] != len(p.labels):
+            raise DataError(
+                f"{column} of {name} have shapes {shape} and {others[column].shape}; "
+                f"equal ones of {len(p.labels)} pairs would be right"
+            )
+        if len(shape) > 1 and (shape[1] == 0 or shape[1] != p.first.actions.shape[1]):
+            raise DataError(f"{column} of {name} have segments of {shape[1]} steps; all need the same length, not 0")
+        for part in (values, others[column]):
+            if part.dtype.kind not in ("i" if column == "starts" else "f" if column == "rewards" else "fiub"):
+                raise DataError(f"{column} of {name} have dtype {part.dtype}; numbers would be right")
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                raise DataError(f"{column} of {name} have NaN or infinite values")

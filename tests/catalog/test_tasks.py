@@ -1,0 +1,88 @@
+"""The tasks that the cards name: D4RL's reference scores, and environments whose observations fit the data."""
+
+import numpy as np
+import pytest
+
+from offbench.catalog.cards import cards
+from offbench.catalog.loading import load
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import task, tasks
+from offbench.errors import OffbenchError
+
+
+def test_d4rl_constants_that_papers_quote():
+    assert task("ant").score(3879.7) == pytest.approx(100)
+    assert task("pen").score([96.262799, 3076.8331017826877]).tolist() == pytest.approx([0, 100])
+    assert task("maze2d-large").score(273.99) == pytest.approx(100)
+    assert task("maze2d-umaze-dense").low.mean == 68.537689
+    assert task("antmaze-umaze").score(0.5) == pytest.approx(50)
+    assert task("kitchen-mixed").score(2) == pytest.approx(50)
+    limits = {"pen": 100, "hammer": 200, "kitchen": 280, "antmaze-umaze": 700, "antmaze-large": 1000}
+    limits |= {"maze2d-open": 150, "maze2d-umaze": 300, "maze2d-medium-dense": 600, "maze2d-large": 800}
+    assert {name: task(name).episode_limit for name in limits} == limits
+
+
+def test_every_reference_of_a_d4rl_card_is_d4rls():
+    for name, each in cards().items():
+        if name.startswith("d4rl/"):
+            known = task(each.task)
+            assert known.low.source == "D4RL, d4rl/infos.py, REF_MIN_SCORE"
+            assert known.high.source == "D4RL, d4rl/infos.py, REF_MAX_SCORE"
+
+
+@pytest.mark.parametrize(
+    ("name", "observations", "actions"),
+    [("ant-v4", 111, 8), ("antmaze-umaze", 29, 8), ("maze2d-umaze", 4, 2), ("pen", 45, 24), ("hammer", 46, 26),
+     ("door", 39, 28), ("relocate", 39, 30)],
+)  # fmt: skip
+def test_simulated_observations_have_the_sizes_of_d4rls(name, observations, actions):
+    simulator = make_simulator(task(name), 1)
+    assert simulator.reset([0]).shape == (1, observations)
+    assert len(simulator.action_low) == actions
+    assert simulator.action_low.tolist() == [-1] * actions
+    simulator.close()
+
+
+@pytest.mark.parametrize(
+    ("slice_name", "name"),
+    [("antmaze-umaze-v0", "antmaze-umaze"), ("pen-human-v1", "pen"), ("hammer-human-v1", "hammer"),
+     ("door-human-v1", "door")],
+)  # fmt: skip
+def test_published_data_have_the_same_sizes(slice_name, name, shared):
+    data = load(shared / "real" / "d4rl_slices" / f"{slice_name}.hdf5")
+    simulator = make_simulator(task(name), 1)
+    assert data.observations.shape[1] == simulator.observation_size
+    assert data.actions.shape[1] == len(simulator.action_low)
+    simulator.close()
+
+
+# D4RL, d4rl/pointmaze/maze_model.py: rows and columns of the free cells that lie at the goal or farthest from it.
+@pytest.mark.parametrize(
+    ("name", "goal", "corner"),
+    [("open", (2, 3), (3, 5)), ("umaze", (1, 1), (3, 3)), ("medium", (6, 6), (2, 6)), ("large", (7, 9), (5, 10))],
+)
+@pytest.mark.parametrize("dense", ["", "-dense"])
+def test_positions_in_maze2d_are_d4rls(name, goal, corner, dense):
+    simulator = make_simulator(task(f"maze2d-{name}{dense}"), 100)
+    positions = simulator.reset(range(100))[:, :2]
+    assert np.abs(simulator.goals - goal).max() <= 0.25
+    cells = {tuple(cell) for cell in np.rint(positions).astype(int).tolist()}
+    assert corner in cells
+    assert goal not in cells
+    assert np.min(positions) > 0.7
+    np.testing.assert_allclose(positions, np.rint(positions), atol=0.2501)
+    simulator.close()
+
+
+def test_what_cannot_be_simulated_here_still_scores():
+    for name in ("kitchen", "neorl2-pipeline"):
+        assert task(name).score(task(name).high.mean) == pytest.approx(100)
+    with pytest.raises(OffbenchError, match="environment Pipeline of task neorl2-pipeline cannot be made"):
+        make_simulator(task("neorl2-pipeline"), 1)
+
+
+def test_neorl2_constants():
+    assert len([name for name in tasks() if name.startswith("neorl2-")]) == 8
+    assert task("neorl2-simglucose").score(475) == pytest.approx(100)
+    assert task("neorl2-dmsd").low.mean == 30.6
+    assert "neorl2/envs/info.py" in task("neorl2-fusion").high.source

@@ -1,0 +1,76 @@
+"""Every Python example on these pages runs, in order, and prints what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from offbench.catalog import store
+from offbench.d4rl.registry import card_of
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def examples(page: str) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    return "\n".join(blocks)
+
+
+def run(code: str, folder: Path) -> list[str]:
+    # A small dataset of the same id would be another one; this one is generated in about two seconds.
+    environment = {**os.environ, "OFFBENCH_CACHE": str(folder), "OFFBENCH_OFFLINE": "1", "PYTHONPATH": str(DOCS.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_lint(cache: Path):
+    page = (DOCS / "lint.md").read_text(encoding="utf-8")
+    printed = run(examples("lint.md"), cache)
+    assert printed
+    for line in printed:
+        assert f"\n    {line}\n" in page
+
+
+def test_supervision(cache: Path):
+    code = examples("supervision.md")
+    promised = re.findall(r"print\(.*\)  # (.*)", code)
+    assert len(promised) == 6
+    assert run(code, cache) == promised
+
+
+def test_d4rl(tmp_path: Path):
+    path = store.source_paths(card_of("hopper-medium-v2"), tmp_path)[0]
+    path.parent.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["observations"] = rng.standard_normal((20, 11)).astype(np.float32)
+        file["actions"] = rng.uniform(-1, 1, (20, 3)).astype(np.float32)
+        file["rewards"] = rng.standard_normal(20).astype(np.float32)
+        file["terminals"], file["timeouts"] = np.zeros(20, dtype=bool), np.arange(20) % 10 == 9
+    keys, score = run(f"H5PATH = {str(path)!r}\n" + examples("d4rl.md"), tmp_path)
+    assert keys == "['actions', 'next_observations', 'observations', 'rewards', 'terminals']"
+    assert float(score) == pytest.approx(50, abs=0.01)
+
+
+def test_every_code_of_the_lint_is_on_its_page():
+    page = (DOCS / "lint.md").read_text(encoding="utf-8")
+    sources = "".join(path.read_text() for path in (DOCS.parent / "offbench" / "data").glob("lint*.py"))
+    codes = set(re.findall(r'Finding\(\s*"(?:error|warning|note)", "([a-z-]+)"', sources))
+    assert len(codes) > 15
+    assert {code for code in codes if f"`{code}`" not in page} == set()
