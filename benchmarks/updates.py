@@ -205,16 +205,13 @@ def compare(seeds: int, rounds: int) -> None:
     print(f"IQL, {seeds} seeds, hopper shapes, batch {BATCH}, {torch.get_num_threads()} threads")
     for name, values in rates.items():
         spread = f"({min(values):.0f} to {max(values):.0f})"
-        print(
-            f"  {name:16} {median[name]:5.0f} seed-updates a second {spread:12} {median[name] / plain:.2f} times the plain"
-        )
+        ratio = f"{median[name] / plain:.2f} times the plain"
+        print(f"  {name:16} {median[name]:5.0f} seed-updates a second {spread:12} {ratio}")
     flops = sum(2 * m * k * n * count for (m, k, n), count in operations().items())
     limit = arithmetic_seconds()
-    print(
-        f"  float32 limit    {1 / limit:5.0f} from {flops / 1e6:.0f} MFLOP at {flops / limit / 1e9:.0f} GFLOP/s:",
-        end=" ",
-    )
-    print(f"{1 / limit / plain:.2f} times the plain; offbench reaches {100 * median['offbench'] * limit:.0f}% of it")
+    rate = f"{flops / 1e6:.0f} MFLOP at {flops / limit / 1e9:.0f} GFLOP/s"
+    print(f"  float32 limit    {1 / limit:5.0f} from {rate}, {1 / limit / plain:.2f} times the plain;", end=" ")
+    print(f"offbench reaches {100 * median['offbench'] * limit:.0f}% of it")
     print(f"  compiling and the first 20 updates took {compiling:.0f} s")
 
 

@@ -119,6 +119,8 @@ def train(
     """
     found = registry.algorithm(algorithm)
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
+    if not isinstance(data, Trajectories):
+        raise DataError(f"{dataset} is a split into {type(data).__name__}; {algorithm} learns from whole trajectories")
     config = registry.configure(found, data.provenance.dataset, hyperparameters)
     chosen = task or data.provenance.task
     scored = find_task(chosen) if chosen else None

@@ -221,3 +221,8 @@ def test_divergence_is_said(pendulum_file, tmp_path):
         offbench.train(
             "iql", pendulum_file, seeds=1, steps=100, output=tmp_path / "x", learning_rate=1e30, episodes=1, **SMALL
         )
+
+
+def test_a_split_with_less_supervision_is_refused_by_what_needs_all_of_it(tmp_path):
+    with pytest.raises(DataError, match="is a split into SemiSupervised; bc learns from whole trajectories"):
+        offbench.train("bc", "offbench/pendulum/swingup-v0?actions=10%-low", output=tmp_path / "x", **SMALL)
