@@ -1,15 +1,15 @@
 """Loading 1,000,000 transitions of hopper's shapes, against a loop in the style of D4RL's ``qlearning_dataset``.
 
 Both begin at a file and end at tensors from which batches can be drawn. The rival reads all columns of the file, as
-D4RL's ``get_dataset`` does, walks over the rows in Python, appends to lists and makes arrays of them, as d4rl/__init__.py
-and most code copied from it do. offbench is timed from the same file, and from the cache that a first load leaves.
+D4RL's ``get_dataset`` does, walks over the rows in Python, appends to lists and makes arrays of them, as D4RL and most
+code copied from it do. offbench is timed from the same file, and from the cache that a first load leaves.
 
-The file is written twice, plain and packed with gzip like the published ones. Unpacking random numbers takes longer than
-everything else that offbench does, and the rival has to do it too, so that the ratio is smaller there.
+The file is written twice, plain and packed with gzip like the published ones. Unpacking random numbers takes longer
+than everything else that offbench does, and the rival has to do it too, so that the ratio is smaller there.
 
 Each measurement is a process of its own that has imported everything and read nothing; the median of several counts.
-Peak memory is the kernel's ``ru_maxrss`` less that before the load. Last, two processes hold the cache at the same time,
-and the kernel says how many of its pages they share.
+Peak memory is the kernel's ``ru_maxrss`` less that before the load. Last, two processes hold the cache at the same
+time, and the kernel says how many of its pages they share.
 """
 
 import argparse
@@ -176,6 +176,8 @@ def main(steps: int, repeats: int) -> None:
             write(path, steps, None if kind == "plain" else kind)
         fill = "import sys; from offbench.data import hdf5, native; native.cached(sys.argv[1], hdf5.read_hdf5)"
         subprocess.check_call([sys.executable, "-c", fill, files["plain"]])
+        if hasattr(os, "sync"):
+            os.sync()  # so that writing the files to disk does not go on beside the measurements
         cache = files["plain"].with_name(files["plain"].name + ".offbench")
         sizes = ", ".join(f"{path.stat().st_size / MEBIBYTE:.0f} MiB {kind}" for kind, path in files.items())
         print(f"{steps:,} steps of HDF5 ({sizes}), {os.cpu_count()} cores")

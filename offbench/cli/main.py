@@ -48,7 +48,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "report": Subcommand(
         "report", "tables and learning curves of runs (table, curves)", "offbench report table runs/demo"
     ),
-    "data": Subcommand("data", "datasets (list, show, generate)", "offbench data show offbench/pointmaze/stitch-v0"),
+    "data": Subcommand(
+        "data",
+        "datasets (list, show, fetch, generate, lint, export, rm, publish)",
+        "offbench data show offbench/pointmaze/stitch-v0",
+    ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }
 

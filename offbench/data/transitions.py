@@ -222,11 +222,12 @@ def _pack(t: Trajectories, scaling: Scaling, kept: Array) -> Array:
     places = (t.offsets[:-1] + np.arange(len(t))).tolist()
     bounds = starts.tolist()
     cuts = np.unique(np.append(np.searchsorted(starts, np.arange(0, len(rows), _BLOCK)), len(t)))
+    state, next_state = rows["state"], rows["next_state"]
     for first, last in pairwise(cuts.tolist()):
         for episode in range(first, last):
             begin, end, place = bounds[episode], bounds[episode + 1], places[episode]
-            rows["state"][begin:end] = states[place : place + end - begin]
-            rows["next_state"][begin:end] = states[place + 1 : place + 1 + end - begin]
+            state[begin:end] = states[place : place + end - begin]
+            next_state[begin:end] = states[place + 1 : place + 1 + end - begin]
         block = slice(bounds[first], bounds[last])
         if actions is not None:
             rows["action"][block] = actions[block]
