@@ -32,7 +32,8 @@ from offbench.data.hdf5 import read_hdf5
 from offbench.data.npz import read_npz
 from offbench.data.pickled_arrays import read_pickled_array
 from offbench.data.preference_files import read_ipl
-from offbench.data.preferences import Preferences, Segments
+from offbench.data.preferences import Preferences
+from offbench.data.segments import Segments
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 

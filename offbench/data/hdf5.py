@@ -22,7 +22,7 @@ from offbench.data.trajectories import Trajectories
 Array = npt.NDArray[Any]
 
 # Part of what makes a cache file valid: to be raised whenever the same file would be read differently.
-READER_VERSION = 1
+READER_VERSION = 2
 
 _RANGE = ("metadata/action_low", "metadata/action_high")  # as offbench writes it
 _LONGEST_TEXT = 200  # characters of a metadata value that are worth a note

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from offbench.data.minari_episodes import episodes
+from offbench.data.minari_spaces import action_range, entry_shapes
 from offbench.data.rows import flags, to_float32
 from offbench.data.trajectories import Provenance, Trajectories
-from offbench.data.validation import ACTION_TOLERANCE
 from offbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] =
     whole = numbers is None
     if numbers is None:
         numbers = range(metadata.episodes)
-    entries = _entries(folder, metadata.observation_space, "observation", metadata.jpeg)
-    actions = _entries(folder, metadata.action_space, "action", metadata.jpeg)
+    entries = entry_shapes(folder, metadata.observation_space, "observation", metadata.jpeg)
+    actions = entry_shapes(folder, metadata.action_space, "action", metadata.jpeg)
     if actions is not None and set(actions) != {""}:
         raise DataError(f"{folder} has a dictionary of actions; one array of numbers would be right")
     unread: set[str] = set()
@@ -130,78 +130,6 @@ def _read_metadata(folder: Path) -> _Metadata:
     if metadata.episodes > metadata.steps:
         raise DataError(f"{path} has more episodes than steps: {metadata.episodes} and {metadata.steps}")
     return metadata
-
-
-# -------------------------------------------------------------------- spaces
-
-
-def _entries(folder: Path, space: object, what: str, jpeg: bool) -> dict[str, tuple[int, ...]] | None:
-    """Shape of every array of a space by path, "" for one that is no dictionary; None where none is described."""
-    if space is None:
-        return None
-    try:
-        return _leaves(space, jpeg)
-    except _RefusedError as error:
-        reason = f"is {error}; arrays of numbers, or dictionaries of them, are read"
-        raise DataError(f"the {what} space of {folder} {reason}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise DataError(f"the {what} space of {folder} is damaged ({error!r}); fetch the dataset anew") from error
-
-
-class _RefusedError(Exception):
-    """A space that no column of numbers can hold; the text says which."""
-
-
-def _leaves(space: Any, jpeg: bool) -> dict[str, tuple[int, ...]]:
-    kind = space["type"]
-    if kind == "Dict":
-        found: dict[str, tuple[int, ...]] = {}
-        for name, part in space["subspaces"].items():
-            found |= {f"{name}/{path}".rstrip("/"): shape for path, shape in _leaves(part, jpeg).items()}
-        return found
-    if kind == "Box":
-        shape = tuple(int(length) for length in space["shape"])
-        # The rule by which minari takes a box for an image.
-        if jpeg and space["dtype"] == "uint8" and len(shape) in (2, 3) and min(shape[:2]) >= 32:
-            raise _RefusedError("or holds an image, which Minari keeps as JPEG")
-        return {"": shape}
-    if kind == "Discrete":
-        return {"": ()}
-    if kind == "MultiDiscrete":
-        return {"": np.shape(space["nvec"])}
-    if kind == "MultiBinary":
-        return {"": tuple(int(length) for length in np.atleast_1d(space["n"]))}
-    if kind in ("Tuple", "Text"):
-        raise _RefusedError(f"or holds a {kind.lower()}")
-    raise _RefusedError(f"of the unknown kind {str(kind)[:40]!r}")
-
-
-def _action_range(
-    folder: Path, space: dict[str, Any] | None, actions: Array, notes: list[str]
-) -> tuple[Array, Array] | None:
-    """The bounds of a box of actions, where they are finite and the data keep them."""
-    if space is None or space.get("type") != "Box":
-        return None
-    try:
-        low, high = (np.asarray(space[side], dtype=np.float32).reshape(-1) for side in ("low", "high"))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"the action space of {folder} is damaged ({error!r}); fetch the dataset anew") from error
-    if low.shape != actions.shape[1:] or high.shape != low.shape:
-        raise DataError(
-            f"the action space of {folder} bounds {low.shape} numbers, and actions hold {actions.shape[1:]}"
-        )
-    # Infinite bounds, or those that the dtype has anyway, say nothing.
-    whole = np.iinfo(actions.dtype) if actions.dtype.kind in "iu" else np.finfo(np.float32)
-    finite = np.isfinite(low).all() and np.isfinite(high).all()
-    if not finite or ((low <= whole.min) & (high >= whole.max)).all():
-        notes.append("the action space has no bounds, so that no range of actions is declared")
-        return None
-    slack = ACTION_TOLERANCE * np.maximum(1.0, np.maximum(np.abs(low), np.abs(high)))
-    outside = int(((actions < low - slack) | (actions > high + slack)).any(axis=1).sum())
-    if outside:
-        notes.append(f"{outside} actions lie outside the action space, so that no range of actions is declared")
-        return None
-    return low, high
 
 
 # -------------------------------------------------------------------- columns
@@ -281,7 +209,7 @@ def _assemble(
         actions=row["actions"],
         rewards=row["rewards"],
         extras=extras,
-        action_range=_action_range(folder, metadata.action_space, row["actions"], notes),
+        action_range=action_range(folder, metadata.action_space, row["actions"], notes),
         provenance=Provenance(dataset=metadata.identifier, notes=tuple(notes)),
     )
 

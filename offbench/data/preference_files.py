@@ -25,7 +25,8 @@ import numpy.typing as npt
 from offbench.data.d4rl_rows import qlearning_rows
 from offbench.data.npz import read_arrays
 from offbench.data.pickled_arrays import read_pickled_array
-from offbench.data.preferences import Preferences, Segments, crosses
+from offbench.data.preferences import Preferences
+from offbench.data.segments import Segments, crosses
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 

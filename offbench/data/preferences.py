@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from offbench.data.native import read_provenance
+from offbench.data.segments import Segments, draw
 from offbench.data.tensors import little_endian, map_tensors, write_tensors
-from offbench.data.trajectories import Provenance, Trajectories
+from offbench.data.trajectories import Provenance, Trajectories, read_only
 from offbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,71 +27,6 @@ VERSION = "1"
 
 # A teacher who skips nearly every pair asks for more pairs than this many times those wanted.
 _MOST_ASKED = 200
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Segments:
-    """Equally long stretches of episodes.
-
-    Attributes:
-        observations: (pairs, length, *observation), the states acted from.
-        actions: (pairs, length, action).
-        rewards: (pairs, length), where known; for evaluation, a learner from preferences must not see them.
-        starts: (pairs,) int64, the first step of each in the trajectories they were cut from, where known.
-    """
-
-    observations: Array
-    actions: Array
-    rewards: Array | None = None
-    starts: Array | None = None
-
-    def __post_init__(self) -> None:
-        for name, column in self.columns().items():
-            object.__setattr__(self, name, _read_only(column))
-
-    @staticmethod
-    def cut(trajectories: Trajectories, starts: Array, length: int, offsets: Array | None = None) -> Segments:
-        """The ``length`` steps from each of ``starts`` (pairs,), none of which may cross an episode's end.
-
-        Args:
-            trajectories: where they are cut from.
-            starts: (pairs,), the first step of each.
-            length: steps of a segment.
-            offsets: as those of the trajectories, which they are by default; fewer where an end in the data is none.
-        """
-        if trajectories.actions is None:
-            raise DataError(f"{trajectories.name} has no actions; segments for preferences need them")
-        starts = np.asarray(starts, dtype=np.int64)
-        if length < 1 or (len(starts) and (starts.min() < 0 or starts.max() + length > trajectories.steps)):
-            raise DataError(f"segments of {length} steps must lie in the {trajectories.steps} steps of the data")
-        crossing = np.flatnonzero(crosses(trajectories.offsets if offsets is None else offsets, starts, length))
-        if len(crossing):
-            raise DataError(f"the segment from step {starts[crossing[0]]} crosses the end of its episode")
-        steps = starts[:, None] + np.arange(length)
-        episodes = np.searchsorted(trajectories.offsets, steps, side="right") - 1
-        return Segments(
-            observations=trajectories.observations[steps + episodes],
-            actions=trajectories.actions[steps],
-            rewards=None if trajectories.rewards is None else trajectories.rewards[steps],
-            starts=starts,
-        )
-
-    def __getitem__(self, pairs: Array) -> Segments:
-        return Segments(**{name: column[pairs] for name, column in self.columns().items()})
-
-    def columns(self) -> dict[str, Array]:
-        """The arrays by name, without those that are unknown."""
-        named = {"observations": self.observations, "actions": self.actions}
-        unsure = {"rewards": self.rewards, "starts": self.starts}
-        return named | {name: column for name, column in unsure.items() if column is not None}
-
-    @property
-    def returns(self) -> Array:
-        """(pairs,) float64, the sums of rewards."""
-        if self.rewards is None:
-            raise DataError("these segments have no rewards, so that they have no returns")
-        returns: Array = self.rewards.sum(axis=1, dtype=np.float64)
-        return returns
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +49,7 @@ class Preferences:
 
     def __post_init__(self) -> None:
         _check(self)
-        object.__setattr__(self, "labels", _read_only(self.labels))
+        object.__setattr__(self, "labels", read_only(self.labels))
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -147,15 +83,15 @@ class Preferences:
             raise DataError(f"{trajectories.name} has no rewards, by which a scripted teacher judges")
         if pairs < 1:
             raise DataError(f"the number of pairs must be at least 1, not {pairs}")
-        draw, judge = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+        drawing, judging = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
         steps = np.arange(length)
         starts, labels, kept, asked = [], [], 0, 0
         while kept < pairs:
             if asked >= _MOST_ASKED * pairs:
                 raise DataError(f"the teacher keeps {kept} of {asked} pairs; lower its threshold for skips")
-            both = _draw(trajectories, length, 2 * pairs, draw).reshape(2, pairs)
+            both = draw(trajectories, length, 2 * pairs, drawing).reshape(2, pairs)
             rewards = trajectories.rewards[both[..., None] + steps]  # (2, pairs, length)
-            given, keep = teacher.label(rewards[0], rewards[1], judge)
+            given, keep = teacher.label(rewards[0], rewards[1], judging)
             starts.append(both[:, keep])
             labels.append(given[keep])
             kept, asked = kept + int(keep.sum()), asked + pairs
@@ -254,37 +190,6 @@ class Preferences:
         return preferences
 
 
-def segments(trajectories: Trajectories, length: int, count: int, seed: int = 0) -> Array:
-    """(count,) int64, first steps of random segments that never cross an episode's end, each start equally likely.
-
-    Raises:
-        DataError: no episode has ``length`` steps.
-    """
-    return _draw(trajectories, length, count, np.random.default_rng(seed))
-
-
-def crosses(offsets: Array, starts: Array, length: int) -> Array:
-    """(pairs,) bool, whether ``length`` steps from ``starts`` (pairs,) go past the end of an episode."""
-    episodes = np.searchsorted(offsets, starts, side="right") - 1
-    crossing: Array = starts + length > offsets[episodes + 1]
-    return crossing
-
-
-def _draw(trajectories: Trajectories, length: int, count: int, generator: np.random.Generator) -> Array:
-    if length < 1:
-        raise DataError(f"a segment needs at least one step, not {length}")
-    room = np.maximum(0, trajectories.lengths - length + 1)  # starts in each episode
-    total = int(room.sum())
-    if total == 0:
-        longest = trajectories.lengths.max(initial=0)
-        raise DataError(f"no episode of {trajectories.name} has {length} steps; its longest has {longest}")
-    drawn = generator.integers(total, size=count)
-    before = np.concatenate([[0], np.cumsum(room)])
-    episodes = np.searchsorted(before, drawn, side="right") - 1
-    starts: Array = trajectories.offsets[episodes] + drawn - before[episodes]
-    return starts
-
-
 def _shares_steps(one: Preferences, other: Preferences) -> Array:
     """(pairs of one,) bool, whether a segment of the pair shares a step with any segment of the other."""
     taken = np.sort(np.concatenate([_starts(other.first), _starts(other.second)]))
@@ -306,12 +211,6 @@ def _keys(part: Segments) -> list[bytes]:
     """What tells segments of unknown steps apart: their observations and actions."""
     rows = zip(part.observations, part.actions, strict=True)
     return [hashlib.sha256(one.tobytes() + two.tobytes()).digest() for one, two in rows]
-
-
-def _read_only(column: Array) -> Array:
-    view = column.view()
-    view.flags.writeable = False
-    return view
 
 
 def _check(p: Preferences) -> None:

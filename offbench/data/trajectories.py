@@ -84,10 +84,10 @@ class Trajectories:
             object.__setattr__(self, "final_observations", np.ones(len(self.offsets) - 1, dtype=bool))
         check(self)
         for name in _COLUMNS:
-            object.__setattr__(self, name, _read_only(getattr(self, name)))
-        object.__setattr__(self, "extras", {name: _read_only(column) for name, column in self.extras.items()})
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+        object.__setattr__(self, "extras", {name: read_only(column) for name, column in self.extras.items()})
         if self.action_range is not None:
-            object.__setattr__(self, "action_range", tuple(_read_only(bound) for bound in self.action_range))
+            object.__setattr__(self, "action_range", tuple(read_only(bound) for bound in self.action_range))
 
     # ---------------------------------------------------------------- sizes and statistics
 
@@ -254,7 +254,7 @@ class Trajectories:
         return f"Trajectories({self.name}, episodes={len(self)}, steps={self.steps})"
 
 
-def _read_only(column: Array | None) -> Array | None:
+def read_only(column: Array | None) -> Array | None:
     """A view that cannot be written through; the caller's own array stays as it is."""
     if column is None:
         return None

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,8 @@ def write(path: Path, thing: Any, protocol: int = 4) -> Path:
 @settings(max_examples=200, deadline=None)
 def test_arrays_come_back_as_pickle_gives_them(array: np.ndarray, protocol: int, fortran: bool) -> None:
     array = np.asfortranarray(array) if fortran else array
-    path = write(Path(os.environ.get("TMPDIR", "/tmp")) / f"offbench-{os.getpid()}.pkl", array, protocol)
-    try:
-        found = read_pickled_array(path)
-    finally:
-        path.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        found = read_pickled_array(write(Path(folder) / "x.pkl", array, protocol))
     assert found.shape == array.shape
     assert found.dtype == array.dtype.newbyteorder("=")
     assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
@@ -58,11 +56,9 @@ def test_arrays_come_back_as_pickle_gives_them(array: np.ndarray, protocol: int,
 )
 @settings(max_examples=40, deadline=None)
 def test_lists_come_back_as_arrays(numbers: list[float], protocol: int) -> None:
-    path = write(Path(os.environ.get("TMPDIR", "/tmp")) / f"offbench-{os.getpid()}.pkl", numbers, protocol)
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "x.pkl", numbers, protocol)
         assert np.array_equal(read_pickled_array(path), np.array(numbers))
-    finally:
-        path.unlink()
 
 
 def test_a_list_of_numpys_numbers_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from scipy.stats import binom, chi2
 from trajectory_strategies import Episode, episode_lists, pack
 
 from offbench.data import native
-from offbench.data.preferences import Preferences, Segments, segments
+from offbench.data.preferences import Preferences
+from offbench.data.segments import Segments, segments
 from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
