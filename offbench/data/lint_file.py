@@ -15,10 +15,8 @@ from offbench.data.findings import Array, Finding, TaskFacts, ordered
 from offbench.data.hdf5_file import below, check_sizes, h5py, items, open_hdf5, values
 from offbench.data.lint import lint
 from offbench.data.native import load
-from offbench.data.npz import _names as row_columns
-from offbench.data.npz import read_arrays
-from offbench.data.rows import ROW_COLUMNS, from_rows
-from offbench.data.rows import _jumps as jumps
+from offbench.data.npz import read_arrays, row_columns
+from offbench.data.rows import ROW_COLUMNS, from_rows, jump_mask
 from offbench.errors import DataError
 
 _HDF5_SUFFIXES = (".hdf5", ".h5")
@@ -148,7 +146,9 @@ def _ends(columns: Mapping[str, Array], task: TaskFacts | None) -> Iterator[Find
             f"loader drops such rows, offbench counts them as terminated)"
         )
         yield Finding("warning", "both-end-flags", text, len(both), int(both[0]))
-    jumping = np.flatnonzero(jumps(columns["observations"], columns.get("next_observations")) & ~terminals & ~timeouts)
+    jumping = np.flatnonzero(
+        jump_mask(columns["observations"], columns.get("next_observations")) & ~terminals & ~timeouts
+    )
     if timeouts.any():
         if len(jumping):
             text = (

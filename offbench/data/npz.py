@@ -74,7 +74,7 @@ def read_npz(
     """
     path = Path(path)
     arrays = read_arrays(path, "an .npz file with observations, actions and rewards")
-    names = _names(path, arrays)
+    names = row_columns(path, arrays)
     columns = {name: arrays.pop(own) for name, own in names.items()}
     rows = len(columns["observations"]) if "observations" in columns and columns["observations"].ndim else -1
     extras = {name.removeprefix("infos/"): array for name, array in arrays.items() if len(array) == rows}
@@ -112,7 +112,7 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
         raise DataError(f"{path} is truncated or damaged, so fetch or write it anew ({reason})") from error
 
 
-def _names(path: Path, arrays: Mapping[str, Array]) -> dict[str, str]:
+def row_columns(path: Path, arrays: Mapping[str, Array]) -> dict[str, str]:
     """What the file calls the row columns that it has."""
     names = {}
     for name, aliases in _ALIASES.items():

@@ -136,7 +136,7 @@ def _ends(path: Path, columns: dict[str, Array], limit: int | None, notes: list[
     if not columns.keys() & {"terminals", "timeouts", "next_observations"} and limit is None:
         raise DataError(f"nothing in {path} says where its episodes end; give their length as episode_limit")
     terminations = columns.get("terminals", np.zeros(rows, dtype=bool))
-    jumps = _jumps(columns["observations"], columns.get("next_observations"))
+    jumps = jump_mask(columns["observations"], columns.get("next_observations"))
     if "timeouts" in columns:
         both = int((terminations & columns["timeouts"]).sum())
         if both:
@@ -171,7 +171,7 @@ def _how_cut(jumps: int, has_next: bool, limit: int | None) -> str:
     return f"without timeouts, episodes end {', '.join(ways)}{' only' if len(ways) == 1 else ''}"
 
 
-def _jumps(observations: Array, following: Array | None) -> Array:
+def jump_mask(observations: Array, following: Array | None) -> Array:
     """(rows,) bool, where the next observation differs from the next row's observation; False in the last row."""
     jumps = np.zeros(len(observations), dtype=bool)
     if following is None:
