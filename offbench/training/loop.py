@@ -172,11 +172,12 @@ class Training:
             first = last
 
     def _finish(self) -> list[RunRecord]:
-        self.progress.complete = True
-        self._checkpoint()
         records = make_records(self.plan, self.progress, self.task)
         for record in records:
             write_record(record, self.folder.path / f"seed-{record.seed}.json")
+        # Last, so that a run that calls itself complete has its records.
+        self.progress.complete = True
+        self._checkpoint()
         return records
 
 

@@ -127,7 +127,7 @@ def train(
     where = _device(device)
     transitions = _view(found, config, data, scored, where, dtype)
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    _check_numbers(numbers, steps, episodes)
+    _check_numbers(numbers, steps, episodes, evaluate_every, checkpoint_every, group)
     compiled, size = choose_execution(found, config, transitions, len(numbers), steps, compile, where)
     plan = Plan(
         algorithm=algorithm,
@@ -153,6 +153,8 @@ def train(
     )
     folder = RunFolder(Path(output) if output else default_folder(plan))
     resumed = _check_folder(folder, plan, resume)
+    if resumed and folder.manifest().progress.complete:
+        return Run(folder.path)
     groups = build_groups(found, config, transitions, plan)
     title = f"{algorithm} on {plan.dataset}"
     first = folder.manifest().progress.step if resumed else 0
@@ -243,11 +245,20 @@ def _check_shapes(task: Task, observation: int, action: int, name: str) -> tuple
         simulator.close()
 
 
-def _check_numbers(seeds: list[int], steps: int, episodes: int) -> None:
+def _check_numbers(
+    seeds: list[int],
+    steps: int,
+    episodes: int,
+    evaluate_every: int | None,
+    checkpoint_every: int | None,
+    group: int | None,
+) -> None:
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise OffbenchError(f"seeds must be different non-negative numbers and at least one, not {seeds}")
-    for name, value in (("steps", steps), ("episodes", episodes)):
-        if value < 1:
+    numbers = {"steps": steps, "episodes": episodes, "evaluate_every": evaluate_every}
+    numbers |= {"checkpoint_every": checkpoint_every, "group": group}
+    for name, value in numbers.items():
+        if value is not None and value < 1:
             raise OffbenchError(f"{name} must be at least 1, not {value}")
 
 

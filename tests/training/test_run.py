@@ -168,7 +168,9 @@ def test_a_finished_run_resumes_to_itself_and_is_not_overwritten(pendulum_file, 
     before = outcome(first.folder)
     with pytest.raises(OffbenchError, match=r"a run in .* finished; give --resume .* or --output"):
         offbench.train("bc", pendulum_file, **arguments)
+    written = (first.folder / "seed-0.json").read_bytes()
     assert outcome(offbench.train("bc", pendulum_file, resume=True, **arguments).folder) == before
+    assert (first.folder / "seed-0.json").read_bytes() == written
     with pytest.raises(OffbenchError, match=r"cannot go on as another: steps was 5 and is 6"):
         offbench.train("bc", pendulum_file, resume=True, **arguments | {"steps": 6})
 
@@ -207,6 +209,8 @@ def test_what_does_not_fit_is_said(pendulum_file, tmp_path):
         train(seeds=[1, 1])
     with pytest.raises(OffbenchError, match=r"episodes must be at least 1, not 0"):
         train(episodes=0)
+    with pytest.raises(OffbenchError, match=r"evaluate_every must be at least 1, not -5"):
+        train(evaluate_every=-5)
     assert not (tmp_path / "x").exists()
 
 
