@@ -41,7 +41,7 @@ def algorithm(name: str) -> type[Algorithm]:
     module, _, attribute = target.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: an empty name of a module
         raise OffbenchError(f"the algorithm {target} cannot be imported: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Algorithm)):
         raise OffbenchError(f"{target} is no algorithm; it must be a subclass of offbench.algorithms.base.Algorithm")

@@ -8,7 +8,9 @@ from typing import Annotated
 import tyro
 
 from offbench.cli.scores import show_scores
+from offbench.errors import OffbenchError
 from offbench.evaluation.record import write_record
+from offbench.training.folder import RunFolder
 from offbench.training.run import evaluate as evaluate_run
 
 
@@ -25,6 +27,9 @@ def evaluate(
         task: Task to score in; the run's own if not given.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
     """
+    # The folder of a run holds the records of its training, under the same names.
+    if output is not None and (RunFolder(output).exists or output.resolve().is_relative_to(run.resolve())):
+        raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
     records = evaluate_run(run, episodes=episodes, task=task)
     show_scores(records)
     if output is not None:

@@ -52,6 +52,8 @@ class Options:
 
 def run(argv: list[str]) -> int:
     """Parse ``argv``, which begins with the algorithm and the dataset, and train."""
+    if argv[:1] in (["-h"], ["--help"]):
+        argv = [*argv[1:], argv[0]]
     given = [word for word in argv[:2] if not word.startswith("-")]
     if len(given) < 2 and not {"-h", "--help"} & set(argv):
         raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")

@@ -16,11 +16,12 @@ from offbench.nn.random import stream
 def environment_seeds(seed: int, evaluation: int, episodes: int) -> list[int]:
     """The (episodes,) distinct environment seeds of one evaluation of one run, fixed in advance.
 
-    They depend on the run's seed and the number of the evaluation alone, so every evaluation of a run meets fresh
-    starts and the same one meets the same starts again.
+    That of episode i depends on the run's seed and the number of the evaluation alone, and not on how many episodes
+    there are, so every evaluation of a run meets fresh starts and the same one meets the same starts again.
     """
-    drawn = stream(seed, "environments", evaluation).choice(2**31, size=2 * episodes + 8, replace=False, shuffle=False)
-    return [int(value) for value in drawn[:episodes]]
+    # Drawn one after the other, so that more episodes go on where fewer end; spares stand in for numbers drawn twice.
+    drawn = stream(seed, "environments", evaluation).integers(2**31, size=2 * episodes + 8)
+    return list(dict.fromkeys(drawn.tolist()))[:episodes]
 
 
 def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple[list[float], list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -42,7 +43,7 @@ def choose_execution(
 ) -> tuple[bool, int]:
     """Whether to compile, and how many seeds to update together."""
     _, compiled = update_step(algorithm, mode, torch.device(device), seeds * steps)
-    probe = algorithm(config, Sizes(data.observation_size, data.action_size), [0], steps, device)
+    probe = algorithm(config, Sizes(data.observation_size, data.action_size), [0], steps, device, data.rows.dtype)
     return compiled, group_size(probe, seeds, compiled)
 
 
@@ -122,18 +123,25 @@ class Training:
         """Record the mean of each metric over the steps since the last record."""
         step = self.progress.step
         names = self.groups[0].algorithm.metrics
-        for seed, (losses, totals) in enumerate(zip(self.progress.losses, self._totals(), strict=True)):
+        for losses, totals in zip(self.progress.losses, self._finite_totals(), strict=True):
             steps = step - (losses[-1].step if losses else 0)
             values = {name: total / steps for name, total in zip(names, totals, strict=True)}
-            if not all(abs(value) < float("inf") for value in values.values()):
-                listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
-                raise OffbenchError(
-                    f"training diverged: seed {self.plan.seeds[seed]} has {listed} before step {step}; "
-                    "try a smaller learning rate or normalised states"
-                )
             losses.append(LossRecord(step=step, values=values))
         for group in self.groups:
             group.totals.zero_()
+
+    def _finite_totals(self) -> list[list[float]]:
+        """``_totals``, or an OffbenchError: what is not finite is neither logged nor saved."""
+        rows = self._totals()
+        for seed, totals in zip(self.plan.seeds, rows, strict=True):
+            if not all(math.isfinite(total) for total in totals):
+                names = self.groups[0].algorithm.metrics
+                listed = " and ".join(n for n, total in zip(names, totals, strict=True) if not math.isfinite(total))
+                raise OffbenchError(
+                    f"training diverged: seed {seed} has no finite {listed} before step {self.progress.step}; "
+                    "try a smaller learning rate or normalised states"
+                )
+        return rows
 
     def _totals(self) -> list[list[float]]:
         """(seeds, metrics), fetched from the device."""
@@ -151,7 +159,7 @@ class Training:
         self.display.scored(self.progress.step, scores)
 
     def _checkpoint(self) -> None:
-        self.progress.totals = self._totals()
+        self.progress.totals = self._finite_totals()
         states = [group.algorithm.state() for group in self.groups]
         # Tensors without a seed axis (counts of updates) are the same in every group.
         merged = {

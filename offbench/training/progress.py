@@ -25,7 +25,7 @@ class Display:
         self.bar: Progress | None = None
         if self.console.is_terminal and not quiet:
             columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-            self.bar = Progress(TextColumn("{task.description}"), *columns, console=self.console)
+            self.bar = Progress(TextColumn("{task.description}", markup=False), *columns, console=self.console)
             self.task = self.bar.add_task(title, total=steps, completed=first)
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class Display:
         spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
         text = f"{self.title}: score {np.mean(scores):.1f}{spread} after {step:,} updates"
         if self.bar:
-            self.bar.console.print(text, highlight=False)
+            self.bar.console.print(text, highlight=False, markup=False)
         else:
             self._say(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ class Run:
         if not self.manifest.progress.complete:
             step = self.manifest.progress.step
             raise OffbenchError(f"the run in {folder} stands at step {step}; finish it with --resume first")
-        self.records: list[RunRecord] = read_records([folder])
+        self.records: list[RunRecord] = read_records(
+            [folder / f"seed-{seed}.json" for seed in self.manifest.plan.seeds]
+        )
 
     @property
     def scores(self) -> list[float]:
@@ -68,7 +71,10 @@ class Run:
         algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))
         rows = [plan.seeds.index(s) for s in chosen]
         state = {k: v[rows] if v.dim() else v for k, v in self._files.state(self.manifest).items()}
-        algorithm.restore(state)
+        try:
+            algorithm.restore(state)
+        except ValueError as error:
+            raise OffbenchError(f"the checkpoint in {self.folder} does not fit {plan.algorithm}: {error}") from error
         scaling = plan.scaling
         mean, std, low, high = (np.array(v, np.float32) for v in (scaling.mean, scaling.std, scaling.low, scaling.high))
         return GroupPolicy([algorithm], Scaling(mean, std, low, high, scaling.reward_scale, scaling.reward_shift))
@@ -122,6 +128,7 @@ def train(
     if not isinstance(data, Trajectories):
         raise DataError(f"{dataset} is a split into {type(data).__name__}; {algorithm} learns from whole trajectories")
     config = registry.configure(found, data.provenance.dataset, hyperparameters)
+    _check_hyperparameters(config)
     chosen = task or data.provenance.task
     scored = find_task(chosen) if chosen else None
     where = _device(device)
@@ -180,6 +187,8 @@ def evaluate(run: str | Path, *, episodes: int = 100, task: str | None = None) -
     Raises:
         OffbenchError: no finished run there, no task known, or a task of other shapes.
     """
+    if episodes < 1:
+        raise OffbenchError(f"episodes must be at least 1, not {episodes}")
     opened = Run(Path(run))
     plan = opened.manifest.plan
     chosen = task or plan.task
@@ -262,6 +271,16 @@ def _check_numbers(
             raise OffbenchError(f"{name} must be at least 1, not {value}")
 
 
+def _check_hyperparameters(config: Any) -> None:
+    """Refuse what no algorithm can mean: numbers that are not finite, and batches or layers of nothing."""
+    for name, value in dataclasses.asdict(config).items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        if not all(math.isfinite(part) for part in parts if isinstance(part, float)):
+            raise OffbenchError(f"{name} must be finite, not {value}")
+        if name in ("batch_size", "hidden") and any(part < 1 for part in parts):
+            raise OffbenchError(f"{name} must be at least 1, not {value}")
+
+
 def _check_folder(folder: RunFolder, plan: Plan, resume: bool) -> bool:
     """Whether there is a run to go on with in the folder."""
     if not folder.exists:
@@ -281,8 +300,14 @@ def _check_folder(folder: RunFolder, plan: Plan, resume: bool) -> bool:
 def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdecimal())):
+        raise OffbenchError(f"there is no device {name!r}; use cpu, cuda, cuda:<number> or auto")
+    count = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
+    if kind == "cuda" and count == 0:
         raise OffbenchError(f"the device {name} was asked for and this machine has no usable GPU; use cpu or auto")
+    if number and int(number) >= count:
+        raise OffbenchError(f"the device {name} was asked for and this machine has {count} GPUs, cuda:0 the first")
     return name
 
 

@@ -15,6 +15,8 @@ def test_unknown_names_list_the_nearest():
         registry.algorithm("iqll")
     with pytest.raises(OffbenchError, match="cannot be imported"):
         registry.algorithm("nowhere:Nothing")
+    with pytest.raises(OffbenchError, match="cannot be imported"):
+        registry.algorithm(":Nothing")
     with pytest.raises(OffbenchError, match="is no algorithm"):
         registry.algorithm("offbench.algorithms.iql:IQLConfig")
     with pytest.raises(UnknownNameError, match="no hyperparameter of IQL named 'expectil'; nearest: expectile"):

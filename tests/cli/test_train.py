@@ -42,11 +42,27 @@ def test_train_evaluate_and_report(dataset, tmp_path, capsys):
     assert "tiny" in capsys.readouterr().out
 
 
+def test_evaluate_leaves_the_records_of_the_training_alone(dataset, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "bc", str(dataset), "--task", "pendulum", "--output", str(run), *QUICK]) == 0
+    written = (run / "seed-0.json").read_bytes()
+    for output in (run, run / "again"):
+        assert main(["evaluate", str(run), "--episodes", "1", "--output", str(output)]) == 2
+        assert "lies in the folder of a run" in capsys.readouterr().err
+    assert (run / "seed-0.json").read_bytes() == written
+    assert not (run / "again").exists()
+
+
 def test_first_seed_names_which_seeds(dataset, tmp_path):
     run = tmp_path / "run"
     arguments = [*QUICK, "--first-seed", "3"]
     assert main(["train", "bc", str(dataset), "--task", "pendulum", "--output", str(run), *arguments]) == 0
     assert sorted(path.name for path in run.glob("seed-*.json")) == ["seed-3.json", "seed-4.json"]
+
+
+def test_help_may_stand_before_the_algorithm(capsys):
+    assert main(["train", "--help", "iql"]) == 0
+    assert "--expectile" in capsys.readouterr().out
 
 
 def test_help_shows_the_flags_of_the_algorithm_with_the_presets_of_the_dataset(capsys):
