@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from offbench.data.transitions import Batch, Transitions
+from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters
 
@@ -154,3 +155,14 @@ def polyak(target: Parameters, source: Parameters, rate: float) -> None:
 def copy(parameters: Parameters) -> Parameters:
     """A deep copy, for a target network that starts where its source does."""
     return {name: value.clone() for name, value in parameters.items()}
+
+
+def within(name: str, value: float, low: float, high: float, open_low: bool = False, open_high: bool = False) -> None:
+    """Refuse a hyperparameter outside its range with one sentence.
+
+    Raises:
+        OffbenchError: value < low or value > high, or equal to a bound that is open.
+    """
+    if value < low or value > high or (open_low and value == low) or (open_high and value == high) or value != value:
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        raise OffbenchError(f"{name} must lie in {left}{low}, {high}{right}, not {value}")

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak
+from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
 from offbench.data.transitions import Batch, RewardTransform
 from offbench.nn.dropout import dropout_masks
 from offbench.nn.mlp import MLP, Initialisation
@@ -59,6 +59,13 @@ class IQLConfig:
     """Standardise states by their mean and standard deviation over the data."""
     reward_transform: RewardTransform = "none"
     """return_range: times 1000 / (highest - lowest return); minus_one: r - 1, for sparse goals."""
+
+    def __post_init__(self) -> None:
+        within("expectile", self.expectile, 0, 1, open_low=True, open_high=True)
+        within("discount", self.discount, 0, 1)
+        within("polyak", self.polyak, 0, 1, open_low=True)
+        within("dropout", self.dropout, 0, 1, open_high=True)
+        within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
 _CORL = "CORL configs, commit eeeeef26"

@@ -13,13 +13,14 @@ _POLL = 0.05  # seconds between two looks at a lock that another holds
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock file ``path`` for the block, waiting for whoever holds it; the system frees it if a holder dies.
 
     Raises:
+        BlockingIOError: another holds it and ``wait`` is false.
         OSError: the file cannot be created.
     """
-    handle = _acquire(path)
+    handle = _acquire(path, wait)
     try:
         yield
     finally:
@@ -30,11 +31,13 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, wait: bool) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             while not _try(handle):
+                if not wait:
+                    raise BlockingIOError(f"{path} is held by another")
                 time.sleep(_POLL)
             if _is_at(handle, path):
                 return handle

@@ -10,7 +10,8 @@ rename, and only then the old checkpoint is removed. Whenever a run dies, manife
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from safetensors import SafetensorError
 
+from offbench.catalog.locks import locked
 from offbench.data.files import atomic
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
@@ -107,6 +109,28 @@ class RunFolder:
     def exists(self) -> bool:
         """Whether a run was begun here."""
         return (self.path / "manifest.json").exists()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep every other process from training in this folder while the block runs; half-written files are removed.
+
+        Raises:
+            OffbenchError: another process trains here, or the folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path / ".lock", wait=False))
+            except BlockingIOError as error:
+                raise OffbenchError(f"another process trains in {self.path}; wait for it or give --output") from error
+            except OSError as error:
+                reason = error.strerror or error
+                raise OffbenchError(
+                    f"cannot write {self.path}: {reason}; name a folder that can be written to"
+                ) from error
+            for left in self.path.glob(".*.part"):
+                left.unlink(missing_ok=True)
+            yield
 
     def manifest(self) -> Manifest:
         """The manifest.

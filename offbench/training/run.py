@@ -159,18 +159,18 @@ def train(
         device=where,
     )
     folder = RunFolder(Path(output) if output else default_folder(plan))
-    resumed = _check_folder(folder, plan, resume)
-    if resumed and folder.manifest().progress.complete:
+    with folder.claimed():
+        resumed = _check_folder(folder, plan, resume)
+        if resumed and folder.manifest().progress.complete:
+            return Run(folder.path)
+        groups = build_groups(found, config, transitions, plan)
+        first = folder.manifest().progress.step if resumed else 0
+        display = Display(f"{algorithm} on {plan.dataset}", steps, len(numbers), first=first, quiet=quiet)
+        training = Training(plan, groups, scored, folder, checkpoint_every or max(1, steps // 20), display)
+        if resumed:
+            training.resume()
+        training.run()
         return Run(folder.path)
-    groups = build_groups(found, config, transitions, plan)
-    title = f"{algorithm} on {plan.dataset}"
-    first = folder.manifest().progress.step if resumed else 0
-    display = Display(title, steps, len(numbers), first=first, quiet=quiet)
-    training = Training(plan, groups, scored, folder, checkpoint_every or max(1, steps // 20), display)
-    if resumed:
-        training.resume()
-    training.run()
-    return Run(folder.path)
 
 
 def evaluate(run: str | Path, *, episodes: int = 100, task: str | None = None) -> list[RunRecord]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from offbench.algorithms.base import Sizes
 from offbench.algorithms.iql import IQL, MAX_WEIGHT, IQLConfig, expectile_loss
 from offbench.data.transitions import Batch
+from offbench.errors import OffbenchError
 
 SIZES = Sizes(observation=2, action=1)
 
@@ -114,3 +115,19 @@ def test_finds_the_better_of_two_actions_that_the_data_mix():
     value = algorithm.value(algorithm.networks["value"], s)
     assert (algorithm.act(s) > 0.6).all()
     assert float(value.mean()) == pytest.approx(0.8, abs=0.15)  # the 0.9-expectile of two equally likely +-1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"expectile": 1.5}, r"expectile must lie in \(0, 1\), not 1.5"),
+        ({"discount": -0.1}, r"discount must lie in \[0, 1\]"),
+        ({"polyak": 0.0}, r"polyak must lie in \(0, 1\]"),
+        ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
+        ({"log_std_range": (2.0, -5.0)}, r"lower log_std_range must lie in \[-100, -5.0\], not 2.0"),
+        ({"expectile": float("nan")}, "not nan"),
+    ],
+)
+def test_hyperparameters_without_meaning_are_refused(changes, sentence):
+    with pytest.raises(OffbenchError, match=sentence):
+        IQLConfig(**changes)

@@ -132,7 +132,9 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file
     process = start(pendulum_file, tmp_path / "whole", steps)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    rng = np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
+    entropy = int.from_bytes(os.urandom(4), "little")
+    print(f"moments of the kills are drawn from {entropy}")  # shown when the test fails
+    rng = np.random.default_rng(entropy)
     for kill in range(3):
         process = start(pendulum_file, tmp_path / "killed", steps, *(["--resume"] if kill else []))
         wait_for_step(tmp_path / "killed", int(rng.integers(0, 200 * (kill + 1))), process)
@@ -241,3 +243,20 @@ def test_divergence_is_said(pendulum_file, tmp_path, steps):
 def test_a_split_with_less_supervision_is_refused_by_what_needs_all_of_it(tmp_path):
     with pytest.raises(DataError, match="is a split into SemiSupervised; bc learns from whole trajectories"):
         offbench.train("bc", "offbench/pendulum/swingup-v0?actions=10%-low", output=tmp_path / "x", **SMALL)
+
+
+def test_two_processes_do_not_train_in_one_folder(pendulum_file, tmp_path):
+    first = start(pendulum_file, tmp_path / "run", 100_000)
+    wait_for_step(tmp_path / "run", 1, first)
+    _, err = start(pendulum_file, tmp_path / "run", 100_000, "--resume").communicate(timeout=120)
+    first.kill()
+    first.communicate()
+    assert "another process trains in" in err
+
+
+def test_what_a_kill_left_half_written_is_removed(pendulum_file, tmp_path):
+    (tmp_path / "run").mkdir()
+    left = tmp_path / "run" / ".checkpoint-000000001.safetensors.x.part"
+    left.write_bytes(b"half")
+    offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
+    assert not left.exists()
