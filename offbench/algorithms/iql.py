@@ -96,7 +96,7 @@ class IQL(Algorithm):
                 "learning_rate": 1e-3,
                 "hidden": (128, 128),
             },
-            "tuned for short runs, by the score of 8 settings with 4 seeds each",
+            "tuned here on the score: 5 settings, seeds 0 to 3, after 8 on earlier mazes",
         ),
         Preset(("kitchen-*",), {"expectile": 0.7, "beta": 0.5, "dropout": 0.1}, "IQL paper, section 5"),
     )

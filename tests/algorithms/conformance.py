@@ -43,7 +43,7 @@ def group(algorithm: type[Algorithm], seeds, dtype=torch.float64, step=None, mix
 def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """Largest absolute difference of two states."""
     assert one.keys() == other.keys()
-    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+    return float(torch.stack([(one[name].double() - other[name].double()).abs().max() for name in one]).max())
 
 
 def seed_of(state: dict[str, torch.Tensor], row: int) -> dict[str, torch.Tensor]:
