@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
@@ -17,3 +17,18 @@ class Policy(Protocol):
     def reset(self, mask: npt.NDArray[Any]) -> None:
         """Forget the past of the environments where mask (environments,) is true; without memory, do nothing."""
         ...
+
+
+@runtime_checkable
+class ObservingPolicy(Policy, Protocol):
+    """A policy that also hears what its actions earned, such as one that is asked for a return."""
+
+    def observe(self, rewards: npt.NDArray[Any]) -> None:
+        """Hear the rewards (environments,) of the last actions; 0 where the episode had ended before."""
+        ...
+
+
+def tell(policy: Policy, rewards: npt.NDArray[Any]) -> None:
+    """Let the policy observe rewards (environments,), if it listens; whoever steps environments calls this."""
+    if isinstance(policy, ObservingPolicy):
+        policy.observe(rewards)

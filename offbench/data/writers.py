@@ -26,11 +26,18 @@ from offbench.errors import DataError, OffbenchError
 Array = npt.NDArray[Any]
 
 
-def write_d4rl(trajectories: Trajectories, path: Path | str) -> tuple[str, ...]:
+def write_d4rl(
+    trajectories: Trajectories, path: Path | str, metadata: Mapping[str, Array | str | int] | None = None
+) -> tuple[str, ...]:
     """Write one HDF5 file in D4RL's layout and return notes on what it cannot hold.
 
     Columns: observations, next_observations, actions, rewards, terminals, timeouts, infos/*, and the range of actions
     as metadata. Where an episode's final observation is unknown, no next_observations are written at all.
+
+    Args:
+        trajectories: episodes with actions and rewards.
+        path: the file.
+        metadata: what else goes below ``metadata``, by path; texts become ones of fixed length.
 
     Raises:
         DataError: no episodes, no actions or no rewards; final observations of which only some are known; an episode
@@ -61,9 +68,17 @@ def write_d4rl(trajectories: Trajectories, path: Path | str) -> tuple[str, ...]:
             with h5py.File(temporary, "w") as file:
                 for name, column in _d4rl_columns(t, before):
                     file.create_dataset(name, data=column, **({"compression": "gzip"} if column.ndim else {}))
+                for name, value in (metadata or {}).items():
+                    file[f"metadata/{name}"] = _fixed(value) if isinstance(value, str) else value
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise OffbenchError(f"cannot write {path}: {error}; make room or name another folder") from error
     return tuple(notes)
+
+
+def _fixed(text: str) -> Array:
+    """A text of fixed length, which readers need no heap for."""
+    content = text.encode()
+    return np.array(content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
 
 
 def _d4rl_columns(t: Trajectories, before: Array) -> Iterator[tuple[str, Array]]:

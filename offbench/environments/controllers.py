@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from offbench.data.policy import Policy
 from offbench.errors import OffbenchError
 
 Array = npt.NDArray[Any]
@@ -32,6 +33,25 @@ class UniformRandom:
 
     def reset(self, mask: Array) -> None:
         """Nothing to forget: the generators go on."""
+
+
+class Noisy:
+    """Another policy's actions with Gaussian noise, from one generator an environment."""
+
+    def __init__(self, policy: Policy, std: float, size: int, seeds: Sequence[int]) -> None:
+        """Take a policy, the standard deviation of the noise and the size of an action."""
+        self._policy, self._std, self._size = policy, std, size
+        self._generators = [np.random.default_rng(seed) for seed in seeds]
+
+    def act(self, observations: Array) -> Array:
+        """Actions (environments, action); the simulator clips them to the bounds."""
+        noise = np.stack([generator.standard_normal(self._size) for generator in self._generators])
+        noisy: Array = self._policy.act(observations) + self._std * noise
+        return noisy
+
+    def reset(self, mask: Array) -> None:
+        """Reset the policy; the generators go on."""
+        self._policy.reset(mask)
 
 
 class Waypoints:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from offbench.data.policy import Policy
+from offbench.data.policy import Policy, tell
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import Simulator
 
@@ -25,6 +26,7 @@ def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajec
     while not ended.all():
         action = np.asarray(policy.act(observations[-1]))
         step = simulator.step(action)
+        tell(policy, step.rewards)
         lengths += ~ended
         ended = step.terminations | step.truncations
         observations.append(step.observations)
@@ -49,4 +51,46 @@ def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajec
         actions=columns(actions, 0),
         rewards=columns(rewards, 0),
         action_range=(simulator.action_low, simulator.action_high),
+    )
+
+
+def record_transitions(
+    simulator: Simulator,
+    acting: Callable[[list[int]], Policy],
+    transitions: int,
+    seed: Sequence[int],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Trajectories:
+    """Whole episodes until there are at least ``transitions`` steps, in the order of their seeds and not of their ends.
+
+    More transitions of the same seed begin with the same episodes, as long as the simulator has as many environments.
+
+    Args:
+        simulator: whose environments are stepped together.
+        acting: makes the policy of one batch of episodes from the (environments,) seeds of its noise.
+        transitions: least number of steps.
+        seed: of starts and noise.
+        progress: hears of steps done.
+    """
+    starts, noises = (np.random.default_rng([*seed, purpose]) for purpose in range(2))
+    parts: list[Trajectories] = []
+    done = 0
+    while done < transitions:
+        policy = acting(noises.integers(2**31, size=simulator.count).tolist())
+        part = in_float32(record(simulator, policy, starts.integers(2**31, size=simulator.count).tolist()))
+        parts.append(part)
+        done += part.steps
+        progress(min(done, transitions))
+    every = Trajectories.concatenate(parts)
+    # Whoever ends first is not an episode like any other, so none is left out for ending late.
+    return every[: int(np.searchsorted(every.offsets[1:], transitions)) + 1]
+
+
+def in_float32(trajectories: Trajectories) -> Trajectories:
+    """The same with observations and rewards in float32, as datasets hold them."""
+    assert trajectories.rewards is not None
+    return replace(
+        trajectories,
+        observations=trajectories.observations.astype(np.float32),
+        rewards=trajectories.rewards.astype(np.float32),
     )

@@ -51,6 +51,8 @@ class Task(BaseModel):
         simulator: Python distributions that decide how the environment behaves; records carry their versions.
         low: return that scores 0.
         high: return that scores 100.
+        known_differences: how it is known to behave otherwise than the environment that its data come from, one
+            sentence each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,7 @@ class Task(BaseModel):
     simulator: tuple[str, ...] = ("gymnasium",)
     low: Reference
     high: Reference
+    known_differences: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Task:

@@ -81,13 +81,15 @@ def test_equals_a_hand_loop_over_gymnasium_exactly(name):
 
 
 def test_the_walls_of_the_maze_were_met_in_the_comparison():
-    simulator = make_simulator(task("pointmaze-stitch"), 3)
-    simulator.reset([3, 1000, 7])
-    contacts = 0
-    for action in random_actions(simulator, 200):
-        simulator.step(action)
-        # The ball always touches the ground, hence more than one.
-        contacts += sum(state.ncon > 1 for state in simulator._states)
+    chosen = task("pointmaze-stitch")
+    actions = random_actions(make_simulator(chosen, 3), 200)
+    environment, contacts = make_environment(chosen), 0
+    for i, seed in enumerate([3, 1000, 7]):
+        environment.reset(seed=seed)
+        for action in actions:
+            environment.step(action[i])
+            # The ball always touches the ground, hence more than one.
+            contacts += environment.unwrapped.point_env.data.ncon > 1
     assert contacts > 20
 
 
@@ -108,9 +110,10 @@ def test_an_episode_depends_on_its_seed_alone(name):
     assert not np.array_equal(first[0][0], first[0][1])
 
 
+@pytest.mark.parametrize("kind", [make_simulator, GymnasiumSimulator])
 @pytest.mark.parametrize("name", ["hopper-v4", ENDS])
-def test_an_ended_environment_stays_and_is_not_stepped(name, monkeypatch):
-    simulator = make_simulator(chosen_task(name), 4)
+def test_an_ended_environment_stays_and_is_not_stepped(name, kind, monkeypatch):
+    simulator = kind(chosen_task(name), 4)
     simulator.reset([0, 1, 2, 3])
     # The point meets the goal; the hopper falls.
     actions = to_the_goal([0, 1, 2, 3]) if name == ENDS else np.ones((200, 4, 3))
