@@ -36,13 +36,34 @@ _PINNED = re.compile(r"^hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}/.+$")
 _FILE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$")
 
 
+class Expected(BaseModel):
+    """What a generated dataset should come to, measured over many episodes where its card was written.
+
+    Simulators and processors differ in the last bit, and contacts amplify that: on another machine the episodes are
+    others, of the same distribution.
+
+    Attributes:
+        mean_return, return_error: mean undiscounted return of its episodes, and the standard error of that mean.
+        mean_length, length_error: the same of their numbers of steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mean_return: float
+    return_error: float = Field(ge=0)
+    mean_length: float
+    length_error: float = Field(ge=0)
+
+
 class Recipe(BaseModel):
     """How a dataset is generated.
 
     Attributes:
         name: a function of `offbench.catalog.recipes`.
         seed: the same seed gives the same data.
-        episodes: how many are recorded.
+        episodes: how many are recorded; or
+        transitions: how many steps at least are recorded, in whole episodes.
+        expected: what the returns of the data should be, on whatever machine they are generated.
         arguments: what else the function takes.
     """
 
@@ -50,13 +71,22 @@ class Recipe(BaseModel):
 
     name: str
     seed: int = Field(ge=0)
-    episodes: int = Field(gt=0)
+    episodes: int | None = Field(default=None, gt=0)
+    transitions: int | None = Field(default=None, gt=0)
+    expected: Expected | None = None
     arguments: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Recipe:
+        if (self.episodes is None) == (self.transitions is None):
+            raise ValueError("a recipe says either how many episodes or how many transitions it records")
+        return self
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all fields: equal recipes, equal digest."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 of all fields but what is expected: equal recipes, equal digest."""
+        made = self.model_dump_json(exclude={"expected"}, exclude_none=True)
+        return hashlib.sha256(made.encode()).hexdigest()
 
 
 class File(BaseModel):
@@ -120,6 +150,7 @@ class Card(BaseModel):
             reference scores are known.
         environment: Gymnasium id of the environment it was recorded in, where that is no task.
         steps: number of steps of all episodes together, where known from the data.
+        mean_return: of the complete episodes, as somebody counted them in the published files.
         description: one sentence.
         files: what is downloaded; the episodes of several files follow one another.
         reader: the format of the files.
@@ -138,6 +169,7 @@ class Card(BaseModel):
     task: str | None = None
     environment: str | None = None
     steps: int | None = Field(default=None, gt=0)
+    mean_return: float | None = None
     description: str
     files: tuple[File, ...] = ()
     reader: Reader | None = None
@@ -157,8 +189,8 @@ class Card(BaseModel):
             raise ValueError("reader says what format the files have: give it with files and only then")
         if self.observation and not (self.minari or self.reader == "minari"):
             raise ValueError("observation chooses entries of dictionaries, which only data of Minari have")
-        if self.recipe and (self.task is None or self.steps is None):
-            raise ValueError("a recipe needs the task in which it is recorded and the steps that come out")
+        if self.recipe and (self.task is None or (self.recipe.episodes and self.steps is None)):
+            raise ValueError("a recipe needs the task in which it is recorded and the steps of its episodes")
         if len({file.name for file in self.files}) < len(self.files):
             raise ValueError("two files have the same name; give them different ones")
         return self

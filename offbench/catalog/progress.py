@@ -9,7 +9,7 @@ from typing import Literal
 
 from offbench.catalog.download import Progress
 
-Unit = Literal["episodes", "bytes"]
+Unit = Literal["episodes", "steps", "bytes"]
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def shown(name: str, unit: Unit) -> Iterator[Progress]:
         from rich.console import Console
 
         columns = [progress.TextColumn("{task.description}"), progress.BarColumn()]
-        more = [progress.MofNCompleteColumn()] if unit == "episodes" else [progress.DownloadColumn(), _speed()]
+        more = [progress.MofNCompleteColumn()] if unit != "bytes" else [progress.DownloadColumn(), _speed()]
         with progress.Progress(*columns, *more, console=Console(stderr=True), transient=True) as bar:
             line = bar.add_task(name, total=None)
             yield lambda done, total: bar.update(line, completed=done, total=total)

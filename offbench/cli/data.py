@@ -18,6 +18,8 @@ from offbench.catalog import store
 from offbench.catalog.cards import Card, card, cards
 from offbench.catalog.loading import card_of, fetch_shown, load, load_card
 from offbench.catalog.progress import shown, size_text
+from offbench.cli.data_regenerate import regenerate_dataset
+from offbench.cli.data_render import render_episode
 from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task, task
@@ -93,20 +95,32 @@ def fetch_datasets(ids: Ids, /) -> None:
         print(f"{chosen.id}: {len(trajectories):,} episodes, {trajectories.steps:,} steps")
 
 
-def generate_datasets(ids: Ids, /, again: bool = False) -> None:
-    """Generate datasets into the cache, the folder OFFBENCH_CACHE where that is set.
+def generate_datasets(
+    ids: Ids, /, again: bool = False, transitions: int | None = None, output: Path | None = None
+) -> None:
+    """Generate datasets into the cache, the folder OFFBENCH_CACHE where that is set; or a smaller one into a file.
 
     Examples:
         offbench data generate offbench/pointmaze/stitch-v0 offbench/pendulum/swingup-v0
+        offbench data generate offbench/hopper/medium-v0 --transitions 50000 --output small.offbench
 
     Args:
         ids: Dataset ids.
         again: Generate also what is cached already.
+        transitions: Another number of transitions than the card's; needs --output, since it is another dataset.
+        output: The native file to write, instead of into the cache.
     """
-    for chosen in _cards(ids, "generate"):
-        if chosen.recipe is None:
-            raise OffbenchError(f"{chosen.id} is not generated; offbench data fetch {chosen.id} downloads it")
-        _generate(chosen, again)
+    chosen = _cards(ids, "generate")
+    for each in chosen:
+        if each.recipe is None:
+            raise OffbenchError(f"{each.id} is not generated; offbench data fetch {each.id} downloads it")
+    if transitions is None and output is None:
+        for each in chosen:
+            _generate(each, again)
+        return
+    if output is None or len(chosen) != 1:
+        raise OffbenchError("a dataset of another size is no standard one: name one id, and its file with --output")
+    _generate_file(chosen[0], transitions, output, again)
 
 
 def lint_dataset(source: Id, /, task: str | None = None) -> int:
@@ -224,6 +238,8 @@ commands: dict[str, Callable[..., Any]] = {
     "show": show_dataset,
     "fetch": fetch_datasets,
     "generate": generate_datasets,
+    "regenerate": regenerate_dataset,
+    "render": render_episode,
     "lint": lint_dataset,
     "export": export_dataset,
     "rm": remove_datasets,
@@ -270,10 +286,25 @@ def _generate(chosen: Card, again: bool) -> None:
     if again:
         path.unlink(missing_ok=True)
     existed, start = path.is_file(), time.perf_counter()
-    with shown(chosen.id, "episodes") as progress:
+    with shown(chosen.id, "episodes" if chosen.recipe and chosen.recipe.episodes else "steps") as progress:
         load_card(chosen, progress=progress)
     what = "was cached" if existed else f"generated in {time.perf_counter() - start:.1f} s"
     print(f"{chosen.id}: {what}, {path}")
+
+
+def _generate_file(chosen: Card, transitions: int | None, output: Path, again: bool) -> None:
+    from offbench.catalog.recipes import generate, resized
+
+    if output.exists() and not again:
+        raise OffbenchError(f"{output} exists; name another file with --output, or overwrite it with --again")
+    card = chosen if transitions is None else resized(chosen, transitions)
+    start = time.perf_counter()
+    with shown(chosen.id, "episodes" if card.recipe and card.recipe.episodes else "steps") as progress:
+        trajectories = generate(card, progress)
+    native.save(trajectories, output)
+    print(
+        f"{output}: {len(trajectories):,} episodes, {trajectories.steps:,} steps, {time.perf_counter() - start:.1f} s"
+    )
 
 
 def _task_facts(name: str | None) -> Any:
@@ -302,15 +333,23 @@ def _origin(chosen: Card) -> str:
 
 def _facts(chosen: Card) -> list[tuple[str, str]]:
     """(name, text) of every line of a card below its description."""
-    lines = [("task", _task_text(task(chosen.task)))] if chosen.task else []
+    known = task(chosen.task) if chosen.task else None
+    lines = [("task", _task_text(known))] if known else []
+    lines += [("differs", difference) for difference in known.known_differences] if known else []
     if chosen.environment:
         lines.append(("recorded", f"in {chosen.environment}"))
     if recipe := chosen.recipe:
         arguments = "".join(f", {name} {value}" for name, value in recipe.arguments.items())
-        lines.append(("steps", f"{chosen.steps:,} in {recipe.episodes:,} episodes"))
+        episodes = f"{chosen.steps:,} in {recipe.episodes:,} episodes" if recipe.episodes and chosen.steps else ""
+        lines.append(("steps", episodes or f"at least {recipe.transitions:,}, in whole episodes"))
         lines.append(("recipe", f"{recipe.name}, seed {recipe.seed}{arguments}"))
+        if e := recipe.expected:
+            returns, lengths = f"{e.mean_return:g} +- {e.return_error:g}", f"{e.mean_length:g} +- {e.length_error:g}"
+            lines.append(("expected", f"mean return {returns}, mean length {lengths} (standard errors)"))
     elif chosen.steps:
         lines.append(("steps", f"{chosen.steps:,}"))
+    if chosen.mean_return is not None:
+        lines.append(("return", f"mean {chosen.mean_return:,.1f}"))
     if chosen.minari:
         lines.append(("minari", chosen.minari))
     for file, path in zip(chosen.files, store.source_paths(chosen), strict=True):

@@ -2,40 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from offbench.cli.scores import show_scores
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import write_record
+from offbench.evaluation.record import RunRecord, write_record
 from offbench.training.folder import RunFolder
+from offbench.training.run import Run
 from offbench.training.run import evaluate as evaluate_run
 
 
 def evaluate(
-    run: Annotated[Path, tyro.conf.Positional], episodes: int = 100, task: str | None = None, output: Path | None = None
+    run: Annotated[Path, tyro.conf.Positional],
+    episodes: int = 100,
+    task: str | None = None,
+    output: Path | None = None,
+    video: Path | None = None,
 ) -> None:
     """Score the policies of a finished run on fresh starts.
 
-    Example: offbench evaluate runs/demo/iql --episodes 200
+    Examples:
+        offbench evaluate runs/demo/iql --episodes 200
+        offbench evaluate runs/demo/iql --video iql.gif
 
     Args:
         run: The run's folder.
         episodes: Episodes of each seed.
         task: Task to score in; the run's own if not given.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
+        video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
     """
     # The folder of a run holds the records of its training, under the same names.
     if output is not None and (RunFolder(output).exists or output.resolve().is_relative_to(run.resolve())):
         raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
+    if video is not None:
+        _check_video(video)
     records = evaluate_run(run, episodes=episodes, task=task)
     show_scores(records)
     if output is not None:
         for record in records:
             write_record(record, output / f"seed-{record.seed}.json")
         print(f"records: {output}")
+    if video is not None:
+        _film(run, records[0], video)
+
+
+def _check_video(video: Path) -> None:
+    """Complain before the work."""
+    from offbench.environments.pictures import check_output
+
+    check_output(video)
+    if video.exists():
+        raise OffbenchError(f"{video} exists; name another file with --video, or remove it")
+
+
+def _film(run: Path, record: RunRecord, video: Path) -> None:
+    """Write pictures of the first episode of a record's last evaluation, which is played again."""
+    from offbench.environments.pictures import film
+    from offbench.environments.rollouts import record as record_episodes
+
+    assert record.task is not None
+    chosen = find_task(record.task.name)
+    simulator = make_simulator(chosen, 1)
+    try:
+        policy = Run(run).policy(record.seed)
+        episode = record_episodes(simulator, policy, record.evaluations[-1].environment_seeds[:1])
+        goals = getattr(simulator, "goals", None)
+    finally:
+        simulator.close()
+    if goals is not None:
+        episode = replace(episode, extras={"goal": np.repeat(goals, episode.steps, axis=0)})
+    film(chosen, episode).save(video)
+    print(f"video: {video}, seed {record.seed}, return {episode.returns[0]:,.1f}")
 
 
 def run(argv: list[str]) -> int:

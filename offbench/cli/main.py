@@ -50,8 +50,13 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "data": Subcommand(
         "data",
-        "datasets (list, show, fetch, generate, lint, export, rm, publish)",
+        "datasets (list, show, fetch, generate, regenerate, render, lint, export, rm, publish)",
         "offbench data show offbench/pointmaze/stitch-v0",
+    ),
+    "behaviours": Subcommand(
+        "behaviours",
+        "policies that the standard datasets are made with (list, train, select)",
+        "offbench behaviours list",
     ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }

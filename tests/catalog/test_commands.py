@@ -1,17 +1,21 @@
 """The functions behind ``offbench data``."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from offbench.catalog.cards import card, cards
 from offbench.catalog.loading import load
 from offbench.catalog.store import generated_path
 from offbench.cli import data
 from offbench.cli.main import main
+from offbench.data import native
+from offbench.data.trajectories import Provenance
 from offbench.errors import OffbenchError, UnknownNameError
 
 SWINGUP = "offbench/pendulum/swingup-v0"
@@ -169,6 +173,66 @@ def test_export_to_every_format(local, tmp_path, monkeypatch, capsys):
         data.export_dataset(str(path), to="d4rl")
     with pytest.raises(OffbenchError, match="has two parts"):
         data.export_dataset(f"{source}?actions=50%-low", to="d4rl")
+
+
+def test_regenerate_compares_with_the_file_and_never_overwrites(shared, tmp_path, monkeypatch, capsys):
+    source = tmp_path / "hopper_medium-v2.hdf5"
+    shutil.copy(shared / "real" / "d4rl_slices" / source.name, source)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "regenerate", str(source), "--transitions", "2000"]) == 0
+    captured = capsys.readouterr()
+    for part in (
+        "policy of hopper_medium-v2.hdf5: SAC, iteration 400, hidden layers of 256, 256 units",
+        "log-probabilities of 911 stored actions: 99% agree within 7.3e-06, all within 1.3e-05",
+        "in the file, complete         2          911       1,439.0 ± 26.2",
+        "published                                         1,422.1",
+        "known difference: ",
+        "written: hopper_medium-v2-regenerated.hdf5",
+    ):
+        assert part in captured.out
+    assert captured.err.endswith("hopper_medium-v2-regenerated.hdf5: 2000 of 2000 steps\n")
+    made = load(tmp_path / "hopper_medium-v2-regenerated.hdf5")
+    assert 2000 <= made.steps < 3000
+    assert f"regenerated {len(made):>18}{made.steps:>13,}" in captured.out
+    assert main(["data", "regenerate", str(source)]) == 2
+    assert "hopper_medium-v2-regenerated.hdf5 exists; name another file" in capsys.readouterr().err
+    human = shared / "real" / "d4rl_slices" / "pen-human-v1.hdf5"
+    assert main(["data", "regenerate", str(human)]) == 2
+    assert "holds no policy" in capsys.readouterr().err
+
+
+def test_known_differences_of_the_task_are_shown(capsys):
+    data.show_dataset("d4rl/hopper-medium-v2")
+    shown = capsys.readouterr().out
+    assert "  differs   " in shown
+    assert "  return    mean 1,422.1" in shown
+
+
+def test_render_draws_an_episode(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "render", SWINGUP, "--episode", "3", "--frames", "5"]) == 0
+    assert "written: swingup-v0-episode-3.gif, 5 pictures, one every 2 steps" in capsys.readouterr().out
+    with Image.open(tmp_path / "swingup-v0-episode-3.gif") as image:
+        assert image.n_frames == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([SWINGUP, "--episode", "500"], "has no episode 500; it has 500, from 0"),
+        ([SWINGUP, "--output", "there.gif"], "there.gif exists; name another file with --output"),
+        ([SWINGUP, "--output", "film.avi"], "film.avi is no name of a film"),
+        (["minari/mujoco/swimmer/medium-v0", "--output", "film.avi"], "film.avi is no name of a film"),
+        ([f"{SWINGUP}?actions=50%-low"], "has two parts, with and without actions"),
+        (["plain.offbench"], "the task that plain.offbench comes from is not known; name it with --task"),
+    ],
+)
+def test_render_refuses_what_it_cannot_draw(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.gif").touch()
+    native.save(replace(load(SWINGUP)[:2], provenance=Provenance()), tmp_path / "plain.offbench")
+    assert main(["data", "render", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_what_is_not_generated_says_how_to_get_it():

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from offbench.catalog import recipes
-from offbench.catalog.cards import Card, card
-from offbench.catalog.recipes import generate
+from offbench.catalog.cards import Card, Expected, Recipe, card
+from offbench.catalog.recipes import check_expected, generate, resized
 from offbench.data.trajectories import Trajectories
+from offbench.environments import ladder as ladders
+from offbench.environments.ladder import Ladder, Measured, Rung, write_ladder, write_rung
 from offbench.environments.references import short_route
 from offbench.environments.rollouts import record
 from offbench.environments.simulator import make_simulator
@@ -136,3 +140,103 @@ def test_what_a_card_asks_wrongly_is_said():
         generate(small(STITCH, 5))
     with pytest.raises(OffbenchError, match="came out with 800 steps; its card says 801"):
         generate(small(STITCH, 4, steps=801))
+
+
+# -------------------------------------------------------------------- behaviours and waypoints
+
+
+@pytest.fixture
+def climbed(tmp_path, monkeypatch):
+    """A ladder of the pendulum whose rungs turn with torques -1, 0 and 1 N m."""
+    monkeypatch.setattr(ladders, "folder", lambda task: tmp_path / task)
+    monkeypatch.setattr(recipes, "folder", lambda task: tmp_path / task)
+    rungs = []
+    for name, torque, mean in (("low", -1.0, 0.0), ("middle", 0.0, 350.0), ("high", 1.0, 1000.0)):
+        bias = np.array([[np.arctanh(torque / 2), -20.0]], np.float32)  # a standard deviation of almost nothing
+        hidden = {"layer0.weight": np.zeros((3, 4), np.float32), "layer0.bias": np.zeros((1, 4), np.float32)}
+        actor = hidden | {"layer1.weight": np.zeros((4, 2), np.float32), "layer1.bias": bias}
+        write_rung(tmp_path / "pendulum" / f"{name}.safetensors", actor, "pendulum")
+        measured = Measured(mean=mean, standard_error=1, length=200, episodes=10)
+        rungs.append(Rung(name=name, updates=1, transitions=1, sampled=measured))
+    write_ladder(Ladder(task="pendulum", trained="", rungs=rungs), tmp_path / "pendulum")
+
+
+def recorded(rungs, transitions=1000, seed=0, **fields):
+    recipe = Recipe(name="behaviours", seed=seed, transitions=transitions, arguments={"rungs": rungs}, **fields)
+    return Card(id="test/pendulum-v0", task="pendulum", description="", recipe=recipe)
+
+
+@pytest.mark.usefixtures("climbed")
+@pytest.mark.parametrize(
+    ("rungs", "torques"),
+    [
+        (["medium"], [0]),
+        (["expert"], [1]),
+        (["medium", "expert"], [0, 1]),
+        (["low", "expert"], [-1, 1]),
+    ],
+)
+def test_rungs_act_for_equal_shares_in_order(rungs, torques):
+    data = generate(recorded(rungs, 1200))
+    shares = np.split(data.actions[:, 0], len(torques))
+    for share, torque in zip(shares, torques, strict=True):
+        np.testing.assert_allclose(share, torque, atol=2e-3)
+    assert data.steps == 1200
+    assert (data.lengths == 200).all()
+
+
+def test_random_behaviour_needs_no_ladder():
+    data = generate(recorded(["random"], 10_000))
+    assert abs(data.actions.mean()) < 5 * 2 / 3**0.5 / 100
+    assert np.abs(data.actions).max() <= 2
+
+
+@pytest.mark.usefixtures("climbed")
+def test_more_transitions_begin_with_the_same_episodes():
+    short, long = generate(recorded(["medium"], 500)), generate(recorded(["medium"], 1500))
+    assert len(short) == 3  # whole episodes: at least 500 steps
+    assert short.digest == replace(long[:3], provenance=short.provenance).digest
+    assert generate(recorded(["medium"], 500, seed=1)).digest != short.digest
+
+
+@pytest.mark.usefixtures("climbed")
+def test_steps_are_told_up_to_the_end():
+    told = []
+    generate(recorded(["medium", "expert"], 800), lambda done, total: told.append((done, total)))
+    assert told[-1] == (800, 800)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_what_was_expected_is_compared_within_its_errors():
+    data = generate(recorded(["random"], 4000))
+    mean, error = float(data.returns.mean()), float(data.returns.std(ddof=1)) / 20**0.5
+    fields = {"mean_length": 200, "length_error": 0}
+    check_expected("x", Expected(mean_return=mean + 4 * error, return_error=0, **fields), data)
+    with pytest.raises(OffbenchError, match="x came out with a mean return of"):
+        check_expected("x", Expected(mean_return=mean + 6 * error, return_error=0, **fields), data)
+    with pytest.raises(OffbenchError, match=r"mean length of 200\.0"):
+        check_expected("x", Expected(mean_return=mean, return_error=0, mean_length=199, length_error=0.1), data)
+    wrong = Expected(mean_return=0, return_error=0.1, **fields)
+    with pytest.raises(OffbenchError, match=r"its card says 0\.0"):
+        generate(recorded(["random"], 4000, expected=wrong))
+
+
+def test_what_is_expected_does_not_make_another_dataset():
+    expected = Expected(mean_return=1, return_error=1, mean_length=1, length_error=1)
+    assert recorded(["random"]).recipe.digest == recorded(["random"], expected=expected).recipe.digest
+    assert recorded(["random"]).recipe.digest != recorded(["random"], 1001).recipe.digest
+
+
+def test_a_resized_dataset_has_another_name():
+    assert resized(recorded(["random"]), 50).id == "test/pendulum-v0-50"
+    with pytest.raises(OffbenchError, match="500 of them"):
+        resized(card(SWINGUP), 50)
+    with pytest.raises(OffbenchError, match="at least 1"):
+        resized(recorded(["random"]), 0)
+
+
+def test_the_waypoint_controller_reaches_its_goals():
+    data = generate(resized(card("offbench/pointmaze/umaze-v0"), 6000))
+    assert (data.lengths == 300).all()
+    assert data.rewards.reshape(-1, 300)[:, -50:].mean() > 0.9
+    assert 0.3 < np.abs(data.actions[data.rewards > 0]).mean() < 0.6  # noise of 0.5 while the goal is held
