@@ -1,4 +1,4 @@
-"""Regenerating a dataset: the policy that a D4RL file stores acts again, in the simulator of today.
+"""Regenerating a dataset: the policy that a D4RL file stores acts again, in the task that its card names.
 
 What comes out has as many transitions as asked for and is compared with what the file holds, which shows how far the
 simulator of today is D4RL's.
@@ -241,8 +241,9 @@ def _roll_out(
 def _notes(path: Path, policy: StoredPolicy, task: Task, seed: int) -> tuple[str, ...]:
     origin = f" ({policy.origin})" if policy.origin else ""
     versions = ", ".join(f"{name} {version}" for name, version in task.simulator_versions().items())
+    dynamics = " in D4RL's dynamics" if task.dynamics == "d4rl" else ""
     return (
         f"made with the policy{origin} stored in {path.name}, sha256 {digest(path)}",
-        f"recorded in {task.environment} of {versions} by offbench {__version__} from seed {seed}",
+        f"recorded in {task.environment} of {versions}{dynamics} by offbench {__version__} from seed {seed}",
         *task.known_differences,
     )

@@ -362,7 +362,8 @@ def _facts(chosen: Card) -> list[tuple[str, str]]:
 
 def _task_text(known: Task) -> str:
     scores = f"score 0 at {known.low.mean:g}, 100 at {known.high.mean:g}"
-    return f"{known.name} ({known.environment}, at most {known.episode_limit} steps; {scores}; {known.low.source})"
+    where = known.environment + (" in D4RL's dynamics" if known.dynamics == "d4rl" else "")
+    return f"{known.name} ({where}, at most {known.episode_limit} steps; {scores}; {known.low.source})"
 
 
 def _checksum_text(sha256: str | None, md5: str | None, recorded: str | None) -> str:

@@ -23,6 +23,7 @@ def evaluate(
     run: Annotated[Path, tyro.conf.Positional],
     episodes: int = 100,
     task: str | None = None,
+    target: float | None = None,
     output: Path | None = None,
     video: Path | None = None,
 ) -> None:
@@ -36,6 +37,7 @@ def evaluate(
         run: The run's folder.
         episodes: Episodes of each seed.
         task: Task to score in; the run's own if not given.
+        target: Return to ask the policies for, where they are asked for one; the run's own if not given.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
         video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
     """
@@ -44,14 +46,14 @@ def evaluate(
         raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
     if video is not None:
         _check_video(video)
-    records = evaluate_run(run, episodes=episodes, task=task)
+    records = evaluate_run(run, episodes=episodes, task=task, target=target)
     show_scores(records)
     if output is not None:
         for record in records:
             write_record(record, output / f"seed-{record.seed}.json")
         print(f"records: {output}")
     if video is not None:
-        _film(run, records[0], video)
+        _film(run, records[0], target, video)
 
 
 def _check_video(video: Path) -> None:
@@ -63,7 +65,7 @@ def _check_video(video: Path) -> None:
         raise OffbenchError(f"{video} exists; name another file with --video, or remove it")
 
 
-def _film(run: Path, record: RunRecord, video: Path) -> None:
+def _film(run: Path, record: RunRecord, target: float | None, video: Path) -> None:
     """Write pictures of the first episode of a record's last evaluation, which is played again."""
     from offbench.environments.pictures import film
     from offbench.environments.rollouts import record as record_episodes
@@ -72,7 +74,7 @@ def _film(run: Path, record: RunRecord, video: Path) -> None:
     chosen = find_task(record.task.name)
     simulator = make_simulator(chosen, 1)
     try:
-        policy = Run(run).policy(record.seed)
+        policy = Run(run).policy(record.seed, target)
         episode = record_episodes(simulator, policy, record.evaluations[-1].environment_seeds[:1])
         goals = getattr(simulator, "goals", None)
     finally:

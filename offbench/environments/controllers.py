@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from offbench.data.policy import Policy
+from offbench.data.policy import Policy, tell
 from offbench.errors import OffbenchError
 
 Array = npt.NDArray[Any]
@@ -52,6 +52,10 @@ class Noisy:
     def reset(self, mask: Array) -> None:
         """Reset the policy; the generators go on."""
         self._policy.reset(mask)
+
+    def observe(self, rewards: Array) -> None:
+        """Let the policy observe rewards."""
+        tell(self._policy, rewards)
 
 
 class Waypoints:

@@ -250,7 +250,7 @@ class Episodes:
 
 
 def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
-    """One Gymnasium environment of a task, with its time limit and without the checks meant for authors.
+    """One Gymnasium environment of a task, with its time limit and dynamics and without the checks meant for authors.
 
     Raises:
         OffbenchError: Gymnasium does not know or cannot make it, its actions are no box, or ``task.observation``
@@ -263,6 +263,10 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
             environment: gymnasium.Env[Any, Any] = gymnasium.make(
                 task.environment, max_episode_steps=task.episode_limit, disable_env_checker=True, **task.arguments
             )
+            if task.dynamics == "d4rl":
+                from offbench.environments.d4rl_dynamics import record_as_d4rl
+
+                record_as_d4rl(environment, task.environment)
     except Exception as error:  # an environment that does not suit the installed simulator may raise anything
         reason = str(error) or f"{type(error).__name__} in its own code"
         raise OffbenchError(f"environment {task.environment} of task {task.name} cannot be made: {reason}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class Task(BaseModel):
         arguments: keyword arguments of ``gymnasium.make``.
         episode_limit: steps after which an episode is truncated.
         observation: entries of a dictionary observation that are joined, in this order; empty for a plain array.
+        dynamics: those of the installed simulator, or those that D4RL's data were recorded in
+            (`offbench.environments.d4rl_dynamics`).
         simulator: Python distributions that decide how the environment behaves; records carry their versions.
         low: return that scores 0.
         high: return that scores 100.
@@ -63,6 +65,7 @@ class Task(BaseModel):
     arguments: dict[str, Any] = {}
     episode_limit: int = Field(gt=0)
     observation: tuple[str, ...] = ()
+    dynamics: Literal["installed", "d4rl"] = "installed"
     simulator: tuple[str, ...] = ("gymnasium",)
     low: Reference
     high: Reference

@@ -61,6 +61,7 @@ class TaskRecord(_Strict):
         environment: Gymnasium id.
         arguments: keyword arguments of the environment.
         episode_limit: steps after which an episode is truncated.
+        dynamics: those of these simulators, or D4RL's (`offbench.environments.d4rl_dynamics`).
         simulators: version of each library that the returns depend on, by name.
         low: mean return that scores 0.
         high: mean return that scores 100.
@@ -71,6 +72,7 @@ class TaskRecord(_Strict):
     environment: Name
     arguments: JsonObject
     episode_limit: PositiveInt
+    dynamics: Literal["installed", "d4rl"] = "installed"
     simulators: dict[str, str]
     low: float
     high: float

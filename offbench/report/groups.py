@@ -92,7 +92,9 @@ def _benchmark_facts(record: RunRecord) -> Facts:
     if record.task is not None:
         task = record.task
         facts |= {"task": task.name, "environment": task.environment, "episode_limit": task.episode_limit}
-        facts |= {"low": task.low, "high": task.high} | _flat(task.arguments) | task.simulators
+        facts |= (
+            {"dynamics": task.dynamics, "low": task.low, "high": task.high} | _flat(task.arguments) | task.simulators
+        )
     return facts
 
 

@@ -33,7 +33,7 @@ def test_list_in_plain_columns(capsys):
     assert lines[0].split() == ["id", "task", "download", "cached", "description"]
     rows = {line.split()[0]: line.split()[1:5] for line in lines[1:]}
     assert rows["offbench/pointmaze/stitch-v0"][:3] == ["pointmaze-stitch", "generated", "no"]
-    assert rows["d4rl/hopper-medium-v2"] == ["hopper-v4", "152.8", "MB", "no"]
+    assert rows["d4rl/hopper-medium-v2"] == ["hopper-d4rl", "152.8", "MB", "no"]
     assert len(rows) == len(cards())
     data.list_datasets("OFFBENCH/PENDULUM")
     assert len(capsys.readouterr().out.splitlines()) == 2
@@ -186,7 +186,7 @@ def test_regenerate_compares_with_the_file_and_never_overwrites(shared, tmp_path
         "log-probabilities of 911 stored actions: 99% agree within 7.3e-06, all within 1.3e-05",
         "in the file, complete         2          911       1,439.0 ± 26.2",
         "published                                         1,422.1",
-        "known difference: ",
+        "in hopper-d4rl ",
         "written: hopper_medium-v2-regenerated.hdf5",
     ):
         assert part in captured.out
@@ -194,17 +194,24 @@ def test_regenerate_compares_with_the_file_and_never_overwrites(shared, tmp_path
     made = load(tmp_path / "hopper_medium-v2-regenerated.hdf5")
     assert 2000 <= made.steps < 3000
     assert f"regenerated {len(made):>18}{made.steps:>13,}" in captured.out
+    assert " in D4RL's dynamics by offbench " in " ".join(made.provenance.notes)
     assert main(["data", "regenerate", str(source)]) == 2
     assert "hopper_medium-v2-regenerated.hdf5 exists; name another file" in capsys.readouterr().err
+    today = [str(source), "--task", "hopper-v4", "--transitions", "1", "--output", "today.hdf5"]
+    assert main(["data", "regenerate", *today]) == 0
+    assert "known difference: the policy of d4rl/hopper-medium-v2 earns" in capsys.readouterr().out
     human = shared / "real" / "d4rl_slices" / "pen-human-v1.hdf5"
     assert main(["data", "regenerate", str(human)]) == 2
     assert "holds no policy" in capsys.readouterr().err
 
 
-def test_known_differences_of_the_task_are_shown(capsys):
+def test_known_differences_and_dynamics_of_the_task_are_shown(local, capsys):
+    data.show_dataset(str(local[0]))
+    assert "  differs   the policy of d4rl/hopper-medium-v2 earns" in capsys.readouterr().out
     data.show_dataset("d4rl/hopper-medium-v2")
     shown = capsys.readouterr().out
-    assert "  differs   " in shown
+    assert "hopper-d4rl (Hopper-v4 in D4RL's dynamics, at most 1000 steps" in shown
+    assert "  differs   " not in shown
     assert "  return    mean 1,422.1" in shown
 
 

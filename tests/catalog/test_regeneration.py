@@ -173,7 +173,7 @@ def test_halfcheetah_earns_what_its_published_data_hold(shared, tmp_path):
     path = tmp_path / "halfcheetah_medium-v2.hdf5"
     path.write_bytes((shared / "real" / "d4rl_slices" / path.name).read_bytes())
     found = regenerate(path, 30_000)
-    assert (found.task.name, found.card.id) == ("halfcheetah-v4", "d4rl/halfcheetah-medium-v2")
+    assert (found.task.name, found.card.id) == ("halfcheetah-d4rl", "d4rl/halfcheetah-medium-v2")
     assert found.trajectories.returns.mean() == pytest.approx(found.card.mean_return, rel=0.05)
 
 

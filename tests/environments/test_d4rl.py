@@ -19,6 +19,8 @@ from offbench.d4rl.registry import card_of, dataset_file, register, task_of
 from offbench.data.d4rl_rows import qlearning_rows
 from offbench.data.hdf5 import read_hdf5
 from offbench.environments import d4rl
+from offbench.environments.simulator import make_environment
+from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 
 EXAMPLES = settings(max_examples=150, deadline=None)
@@ -268,9 +270,8 @@ def test_an_environment_is_the_task_with_its_dataset(hopper: Any, shared: Path):
         hopper.get_dataset(h5path=shared / "real" / "d4rl_slices" / "halfcheetah_medium-v2.hdf5")
 
 
-@pytest.mark.filterwarnings("ignore:.*out of date")
 def test_an_environment_steps_like_its_task(hopper: Any):
-    twin = gymnasium.make("Hopper-v4", max_episode_steps=1000)
+    twin = make_environment(task("hopper-d4rl"))
     for seed in (3, 4):
         np.testing.assert_array_equal(hopper.reset(seed=seed)[0], twin.reset(seed=seed)[0])
         for action in np.random.default_rng(0).uniform(-1, 1, (5, 3)):

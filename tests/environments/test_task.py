@@ -28,6 +28,10 @@ def test_d4rl_constants():
     assert task("halfcheetah-v4").score(4770) == pytest.approx(100 * (4770 + 280.178953) / (12135 + 280.178953))
     assert task("walker2d-v4").low.mean == 1.629008
     assert "D4RL" in hopper.low.source
+    for robot in ("hopper", "halfcheetah", "walker2d"):
+        recorded, today = task(f"{robot}-d4rl"), task(robot)
+        assert (recorded.low, recorded.high, recorded.environment) == (today.low, today.high, today.environment)
+        assert (recorded.dynamics, today.dynamics, today.name) == ("d4rl", "installed", f"{robot}-v4")
 
 
 def test_measured_references_carry_their_uncertainty():

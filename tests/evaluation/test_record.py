@@ -141,6 +141,7 @@ def test_digests_say_what_may_be_averaged() -> None:
         {"dataset_revision": 2},
         {"task": make_task(low=-1300.0)},
         {"task": make_task(simulators={"gymnasium": "1.5.0"})},
+        {"task": make_task(dynamics="d4rl")},
     ):
         changed = make_record(**changes)
         assert changed.benchmark_digest != record.benchmark_digest

@@ -78,6 +78,7 @@ def test_many_differences_are_named_by_a_digest() -> None:
         ({"dataset_revision": 2}, {"revision=1", "revision=2"}),
         ({"task": make_task(low=-1000.0)}, {"low=-1000.0", "low=-1200.0"}),
         ({"task": make_task(simulators={"gymnasium": "1.5.0"})}, {"gymnasium=1.4.0", "gymnasium=1.5.0"}),
+        ({"task": make_task(dynamics="d4rl")}, {"dynamics=installed", "dynamics=d4rl"}),
         ({"task": make_task(name="other")}, {"task=pendulum", "task=other"}),
         ({"task": make_task(arguments={"g": 9.81})}, {"g=absent", "g=9.81"}),
     ],

@@ -1,0 +1,139 @@
+"""The dynamics in which D4RL's Hopper, HalfCheetah and Walker2d were recorded, on the MuJoCo that is installed.
+
+D4RL's data come from MuJoCo 2.0, and nearly all published scores on them from mujoco-py, whose last version brings
+MuJoCo 2.1.0. Two things have changed since:
+
+- MuJoCo 2.1.1 made the masses and inertias of capsules exact (its changelog). Before, they were those of a cylinder:
+  the capsule's straight part, longer by half its radius at both ends. Today's links are 2% to 4% heavier in Hopper and
+  2% to 8% in Walker2d, and 8% to 14% and 8% to 25% harder to turn about their own centres. HalfCheetah weighs 14 kg
+  either way; its torso is 2% lighter today, its feet 2% to 4% heavier and 17% to 22% harder to turn.
+- Since MuJoCo 3.5.0, the margins of two geoms are added to that of their contact; before, the larger one counted
+  (measured with 3.2.7, 3.3.7, 3.4.0, 3.5.0 and 4.0.0). Of the three robots only Hopper has margins, 1 mm everywhere.
+
+With both undone, each step of the first rows of D4RL's hopper-medium-v2 and halfcheetah-medium-v2 that can be replayed
+by itself comes out within 7e-5, half of them within 6e-7, contacts included, with each of these versions. No recorded
+step of Walker2d has been replayed.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import numpy as np
+
+from offbench.environments.mujoco_states import Array, mujoco
+from offbench.errors import OffbenchError
+
+# By Gymnasium's id, what the robot's mass is scaled to, in kg.
+TOTAL_MASS: dict[str, float | None] = {"Hopper-v4": None, "HalfCheetah-v4": 14.0, "Walker2d-v4": None}
+DENSITY = 1000.0  # kg/m^3, that of every link
+
+
+def record_as_d4rl(environment: Any, name: str) -> None:
+    """Give an environment of Gymnasium the dynamics of MuJoCo before 2.1.1.
+
+    Its model is compiled again, with the masses and inertias written out, so that all that MuJoCo derives from them
+    follows. (In a model that is compiled already, ``mj_setConst`` updates neither the mean inertia, to which the
+    solver's tolerance is relative, nor the boxes about bodies, which lie in their inertial frames: with HalfCheetah's
+    axes in another order, MuJoCo 3.5.0 missed contacts in 3 of 1,998 steps.)
+
+    Args:
+        environment: Gymnasium's Hopper, HalfCheetah or Walker2d in version 4, before its first reset.
+        name: its id.
+
+    Raises:
+        OffbenchError: another environment, or a model that is not that of Gymnasium.
+    """
+    if name not in TOTAL_MASS:
+        raise OffbenchError(f"D4RL's dynamics are known for {', '.join(TOTAL_MASS)}, not for {name}")
+    body = environment.unwrapped
+    before = body.model
+    _check(before, name)
+    masses, centres, inertias = cylinders(before, TOTAL_MASS[name])
+    root = ET.parse(body.fullpath).getroot()
+    _write_inertias(root, before, masses, centres, inertias)
+    if margins_add():
+        _halve_margins(root, before, name)
+    model = mujoco.MjModel.from_xml_string(ET.tostring(root, encoding="unicode"))
+    # Gymnasium has these grow with the pictures that are asked for.
+    model.vis.global_.offwidth, model.vis.global_.offheight = before.vis.global_.offwidth, before.vis.global_.offheight
+    body.model, body.data = model, mujoco.MjData(model)
+    body.mujoco_renderer.model, body.mujoco_renderer.data = body.model, body.data
+
+
+def cylinders(model: Any, total: float | None) -> tuple[Array, Array, Array]:
+    """What MuJoCo before 2.1.1 computed of the bodies of a model, whose geoms are capsules of density 1000.
+
+    Args:
+        model: MjModel.
+        total: what the mass of all bodies is scaled to, in kg.
+
+    Returns:
+        Masses (bodies,) in kg, centres of mass (bodies, 3) in the bodies' frames, and inertias (bodies, 3, 3) about
+        these in kg m^2; those of the world are 0.
+    """
+    masses, centres, inertias = np.zeros(model.nbody), np.zeros((model.nbody, 3)), np.zeros((model.nbody, 3, 3))
+    for body in range(1, model.nbody):
+        geoms = np.flatnonzero(model.geom_bodyid == body)
+        radii, places = model.geom_size[geoms, 0], model.geom_pos[geoms]
+        lengths = 2 * model.geom_size[geoms, 1] + radii
+        parts = DENSITY * np.pi * radii**2 * lengths
+        masses[body], centres[body] = parts.sum(), parts @ places / parts.sum()
+        for geom, mass, radius, length, place in zip(geoms, parts, radii, lengths, places, strict=True):
+            across = mass * (3 * radius**2 + length**2) / 12
+            turn = np.zeros(9)
+            mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
+            axes, away = turn.reshape(3, 3), place - centres[body]
+            inertias[body] += axes @ np.diag([across, across, mass * radius**2 / 2]) @ axes.T
+            inertias[body] += mass * (away @ away * np.eye(3) - np.outer(away, away))
+    scale = total / masses.sum() if total else 1.0
+    return scale * masses, centres, scale * inertias
+
+
+def margins_add() -> bool:
+    """Whether the installed MuJoCo adds the margins of two geoms in contact."""
+    major, minor = (int(part) for part in mujoco.__version__.split(".")[:2])
+    return (major, minor) >= (3, 5)
+
+
+# -------------------------------------------------------------------- helpers
+
+
+def _check(model: Any, name: str) -> None:
+    """An OffbenchError unless the masses of a model are those of capsules, as today's MuJoCo computes them."""
+    radii, halves = model.geom_size[:, 0], model.geom_size[:, 1]
+    exact = np.zeros(model.nbody)
+    np.add.at(exact, model.geom_bodyid, DENSITY * np.pi * radii**2 * (2 * halves + 4 / 3 * radii))
+    if total := TOTAL_MASS[name]:
+        exact[1:] *= total / exact[1:].sum()
+    capsules = model.geom_type[model.geom_bodyid > 0] == mujoco.mjtGeom.mjGEOM_CAPSULE
+    if not capsules.all() or not np.allclose(model.body_mass[1:], exact[1:], rtol=1e-6, atol=0):
+        raise OffbenchError(
+            f"the model of {name} is not Gymnasium's, whose links are capsules of {DENSITY:g} kg/m^3; D4RL's dynamics "
+            "are known for that one only"
+        )
+
+
+def _write_inertias(root: ET.Element, model: Any, masses: Array, centres: Array, inertias: Array) -> None:
+    """Write masses (bodies,), centres (bodies, 3) and inertias (bodies, 3, 3) into a model's XML, to be used as is."""
+    compiler = root.find("compiler")
+    assert compiler is not None
+    compiler.attrib.pop("settotalmass", None)
+    compiler.set("inertiafromgeom", "false")
+    for element in root.iter("body"):
+        body = model.body(element.get("name")).id
+        i = inertias[body]
+        full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
+        numbers = {"pos": centres[body], "mass": [masses[body]], "fullinertia": full}
+        texts = {key: " ".join(repr(float(value)) for value in values) for key, values in numbers.items()}
+        ET.SubElement(element, "inertial", texts)
+
+
+def _halve_margins(root: ET.Element, model: Any, name: str) -> None:
+    """Where all margins are equal, the sum of two halves is the larger of two."""
+    if len(set(model.geom_margin.tolist())) > 1:
+        raise OffbenchError(f"the geoms of {name} have different margins, where D4RL's model has one")
+    for geom in root.iter("geom"):
+        if "margin" in geom.attrib:
+            geom.set("margin", repr(float(geom.attrib["margin"]) / 2))
