@@ -58,7 +58,7 @@ class Plain:
 
     def __init__(self, transitions: Transitions) -> None:
         # Five arrays and five gathers, as replay buffers have them.
-        self.arrays = [part.contiguous() for part in transitions.batch(torch.arange(len(transitions)))]
+        self.arrays = [part.contiguous() for part in transitions.batch(torch.arange(len(transitions)))[:5]]
         self.q1, self.q2 = mlp(OBSERVATION + ACTION, 1), mlp(OBSERVATION + ACTION, 1)
         self.targets = copy.deepcopy(self.q1), copy.deepcopy(self.q2)
         self.value, self.actor = mlp(OBSERVATION, 1), mlp(OBSERVATION, ACTION)

@@ -12,9 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from offbench.data.foreign import check_memory, check_readable
+from offbench.data.hdf5_chunks import can_unpack, unpack
 from offbench.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -80,7 +82,9 @@ def check_sizes(path: Path, datasets: dict[str, Any]) -> int:
 
 def values(dataset: Any) -> Array:
     """All of a dataset, in the machine's byte order."""
-    column: Array = dataset[...]
+    column: Array = unpack(dataset) if can_unpack(dataset) else dataset[...]
+    if column.dtype == bool and column.size and column.view(np.uint8).max() > 1:
+        raise ValueError(f"{dataset.name} is bool but holds a byte that is neither 0 nor 1")
     return column.astype(column.dtype.newbyteorder("="), copy=False)
 
 

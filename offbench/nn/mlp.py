@@ -28,6 +28,9 @@ class MLP:
         outputs: size of the output.
         members: number of independent networks in an ensemble; None for a single network without that axis.
         dropout: probability with which a hidden unit is dropped while training.
+        layer_norm: whether each hidden layer is normalised (Ba et al. 2016, arXiv 1607.06450), with a learned scale and
+            shift.
+        norm_first: whether that happens before the ReLU, as in XQL, or after it, as in ReBRAC.
     """
 
     inputs: int
@@ -35,13 +38,26 @@ class MLP:
     outputs: int
     members: int | None = None
     dropout: float = 0.0
+    layer_norm: bool = False
+    norm_first: bool = False
 
-    def initialise(self, seeds: Sequence[int], name: str, initialisation: Initialisation = "torch") -> Parameters:
+    def initialise(
+        self,
+        seeds: Sequence[int],
+        name: str,
+        initialisation: Initialisation = "torch",
+        hidden_bias: float | None = None,
+        output_bound: float | None = None,
+    ) -> Parameters:
         """Fresh float64 ``layer<i>.weight`` (seeds, [members,] in, out), ``layer<i>.bias`` (seeds, [members,] 1, out).
 
         "torch" is the default of torch.nn.Linear, U(-1/sqrt(in), 1/sqrt(in)) for weights and biases; "orthogonal" has
-        orthonormal weights with gain sqrt(2) and zero biases in every layer, the output included.
+        orthonormal weights with gain sqrt(2) and zero biases in every layer, the output included. With layer
+        normalisation each hidden layer also has ``layer<i>.scale`` and ``layer<i>.shift``, shaped like its bias.
+        ``hidden_bias`` sets the biases of hidden layers; with ``output_bound`` the weights and biases of the output are
+        drawn from U(-bound, bound).
         """
+        assert output_bound is None or initialisation == "torch"
         sizes = [self.inputs, *self.hidden, self.outputs]
         parameters: Parameters = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -50,6 +66,15 @@ class MLP:
             ]
             parameters[f"layer{layer}.weight"] = torch.stack([weight for weight, _ in drawn])
             parameters[f"layer{layer}.bias"] = torch.stack([bias for _, bias in drawn])
+            if hidden_bias is not None and layer < len(self.hidden):
+                parameters[f"layer{layer}.bias"].fill_(hidden_bias)
+            if output_bound is not None and layer == len(self.hidden):
+                parameters[f"layer{layer}.weight"] *= output_bound * math.sqrt(fan_in)
+                parameters[f"layer{layer}.bias"] *= output_bound * math.sqrt(fan_in)
+            if self.layer_norm and layer < len(self.hidden):
+                shape = parameters[f"layer{layer}.bias"].shape
+                parameters[f"layer{layer}.scale"] = torch.ones(shape, dtype=torch.float64)
+                parameters[f"layer{layer}.shift"] = torch.zeros(shape, dtype=torch.float64)
         return parameters
 
     def __call__(self, parameters: Parameters, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
@@ -66,17 +91,61 @@ class MLP:
             # The first and last layers are small, and what they round is seen whole in states and values.
             x = linear(x, weight, bias) if 0 < layer < last else full_precision_linear(x, weight, bias)
             if layer < last:
+                if self.layer_norm and self.norm_first:
+                    x = _normalise(parameters, layer, x)
                 x = torch.relu(x)
+                if self.layer_norm and not self.norm_first:
+                    x = _normalise(parameters, layer, x)
                 if masks is not None:
                     x = x * masks[layer]
         return x
+
+    def with_input_gradient(self, parameters: Parameters, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """The outputs (seeds, [members,] batch, 1) of a network of one, and their gradient in ``inputs[..., first:]``.
+
+        The gradient (seeds, [members,] batch, in - first) is written out as a chain of products, which can be
+        differentiated again: where a ReLU is open its slope is 1, else 0.
+        """
+        assert self.outputs == 1
+        assert not self.layer_norm
+        last = len(self.hidden)
+        x, open_units = inputs, []
+        if self.members is not None:
+            x = x.unsqueeze(1).expand(-1, self.members, -1, -1)
+        for layer in range(last):
+            weight, bias = parameters[f"layer{layer}.weight"], parameters[f"layer{layer}.bias"]
+            x = torch.relu(linear(x, weight, bias) if layer else full_precision_linear(x, weight, bias))
+            open_units.append(x > 0)
+        output = parameters[f"layer{last}.weight"]
+        values = full_precision_linear(x, output, parameters[f"layer{last}.bias"])
+        gradient = output.transpose(-2, -1) * open_units[-1]  # (seeds, [members,] batch, hidden)
+        for layer in range(last - 1, 0, -1):
+            gradient = product(gradient, parameters[f"layer{layer}.weight"].transpose(-2, -1)) * open_units[layer - 1]
+        with torch.autocast(inputs.device.type, enabled=False):
+            slope = parameters["layer0.weight"][..., first:, :].transpose(-2, -1)
+            return values, product(gradient.to(slope.dtype), slope)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b for x (..., batch, in), weight (..., in, out), bias (..., 1, out), as one batched matrix product."""
     # A product and an addition instead of one baddbmm: compiled, the addition joins the activation that follows it.
-    product = torch.bmm(x.flatten(0, -3), weight.flatten(0, -3)) if x.dim() > 3 else torch.bmm(x, weight)
-    return product.view(*weight.shape[:-2], x.shape[-2], weight.shape[-1]) + bias
+    return product(x, weight) + bias
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x W for x (..., batch, in) and weight (..., in, out), as one batched matrix product."""
+    flat = torch.bmm(x.flatten(0, -3), weight.flatten(0, -3)) if x.dim() > 3 else torch.bmm(x, weight)
+    return flat.view(*weight.shape[:-2], x.shape[-2], weight.shape[-1])
+
+
+def member(parameters: Parameters, number: int) -> Parameters:
+    """The parameters of one network of an ensemble, without the axis of members."""
+    return {name: value[:, number] for name, value in parameters.items()}
+
+
+def _normalise(parameters: Parameters, layer: int, x: Tensor) -> Tensor:
+    normal = torch.nn.functional.layer_norm(x, x.shape[-1:])
+    return normal * parameters[f"layer{layer}.scale"] + parameters[f"layer{layer}.shift"]
 
 
 def full_precision_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Policy networks: deterministic and Gaussian, both with a tanh on the mean."""
+"""Policy networks: a tanh on the mean, with or without a Gaussian around it, and a Gaussian squashed by tanh."""
 
 from __future__ import annotations
 
@@ -39,6 +39,90 @@ class TanhMeanPolicy:
         assert self.log_std_range is not None
         log_std = parameters["log_std"].clamp(*self.log_std_range)
         return gaussian_log_prob(actions, mean, log_std)
+
+
+@dataclass(frozen=True)
+class GaussianPolicy:
+    """a ~ N(network(s), std^2), neither mean nor sample squashed; samples are clipped to [-1, 1].
+
+    The log standard deviation is one learned vector, the same in all states, initialised to 0 and clipped to the range.
+    """
+
+    network: MLP
+    log_std_range: tuple[float, float]
+
+    def initialise(self, seeds: Sequence[int], name: str) -> Parameters:
+        """Fresh float64 parameters of the network and ``log_std`` (seeds, 1, action)."""
+        log_std = torch.zeros(len(seeds), 1, self.network.outputs, dtype=torch.float64)
+        return self.network.initialise(seeds, name) | {"log_std": log_std}
+
+    def mode(self, parameters: Parameters, observations: Tensor) -> Tensor:
+        """The mean, clipped, (seeds, batch, action)."""
+        return self.network(parameters, observations).clamp(-1, 1)
+
+    def sample(self, parameters: Parameters, observations: Tensor, noise: Tensor) -> Tensor:
+        """Clipped actions (seeds, batch, action) for standard normal ``noise`` of that shape."""
+        std = torch.exp(parameters["log_std"].clamp(*self.log_std_range))
+        return (self.network(parameters, observations) + std * noise).clamp(-1, 1)
+
+    def log_prob(self, parameters: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
+        """Joint log-density (seeds, batch) of actions (seeds, batch, action), before any clipping."""
+        log_std = parameters["log_std"].clamp(*self.log_std_range)
+        return gaussian_log_prob(actions, self.network(parameters, observations), log_std)
+
+
+@dataclass(frozen=True)
+class SquashedGaussianPolicy:
+    """a = tanh(u), u ~ N(mean(s), std(s)^2), both heads from one network of 2 * action outputs.
+
+    With ``affine_log_std`` the network's log standard deviation is scaled and shifted by two learned numbers before it
+    is clipped, as in CQL. Source: Haarnoja et al. 2018, Soft Actor-Critic (arXiv 1801.01290), appendix C.
+    """
+
+    network: MLP
+    log_std_range: tuple[float, float]
+    affine_log_std: bool = False
+
+    def heads(self, parameters: Parameters, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of u, (seeds, batch, action) each."""
+        mean, log_std = self.network(parameters, observations).chunk(2, -1)
+        if self.affine_log_std:
+            log_std = parameters["log_std.scale"] * log_std + parameters["log_std.shift"]  # (seeds, 1, 1) both
+        return mean, log_std.clamp(*self.log_std_range)
+
+    def mode(self, parameters: Parameters, observations: Tensor) -> Tensor:
+        """tanh(mean), (seeds, batch, action)."""
+        return torch.tanh(self.heads(parameters, observations)[0])
+
+    def initialise(
+        self,
+        seeds: Sequence[int],
+        name: str,
+        hidden_bias: float | None = None,
+        output_bound: float | None = None,
+        log_std_shift: float = 0.0,
+    ) -> Parameters:
+        """Fresh float64 parameters of the network and, where learned, scale 1 and shift of the log std."""
+        parameters = self.network.initialise(seeds, name, hidden_bias=hidden_bias, output_bound=output_bound)
+        if self.affine_log_std:
+            one = torch.ones(len(seeds), 1, 1, dtype=torch.float64)
+            parameters |= {"log_std.scale": one, "log_std.shift": log_std_shift * one}
+        return parameters
+
+    def sample(self, parameters: Parameters, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions (seeds, batch, action) for standard normal ``noise`` of that shape, and their log-densities."""
+        return squashed(*self.heads(parameters, observations), noise)
+
+
+def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """tanh(mean + std noise) and its log-density, summed over the last axis; noise is standard normal."""
+    u = mean + torch.exp(log_std) * noise
+    return torch.tanh(u), gaussian_log_prob(u, mean, log_std) - log_tanh_slope(u).sum(-1)
+
+
+def log_tanh_slope(u: Tensor) -> Tensor:
+    """log(1 - tanh(u)^2), elementwise, exact also where tanh(u) rounds to 1."""
+    return 2 * (math.log(2) - u - torch.nn.functional.softplus(-2 * u))
 
 
 def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

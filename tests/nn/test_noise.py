@@ -1,6 +1,7 @@
 import torch
+from scipy import stats
 
-from offbench.nn.dropout import dropout_masks
+from offbench.nn.noise import dropout_masks, standard_normal
 
 
 def masks(keys, step, rate=0.25):
@@ -27,3 +28,23 @@ def test_units_steps_and_seeds_are_uncorrelated():
     correlations = torch.corrcoef((drawn > 0).double())
     off = correlations - torch.eye(40)
     assert off.abs().max() < 5 / 80  # 6,400 units: a standard error of 1/80
+
+
+def normals(keys, step, name="action", shape=(500, 8)):
+    return standard_normal(torch.tensor(keys), torch.tensor(step), name, shape, torch.float64)
+
+
+def test_normal_numbers_are_standard_normal():
+    drawn = normals([0, 1, 2, 3], 11)
+    assert drawn.shape == (4, 500, 8)
+    assert stats.kstest(drawn.flatten().numpy(), "norm").pvalue > 1e-3
+
+
+def test_normal_numbers_of_seeds_updates_and_names_are_uncorrelated():
+    sets = [normals([seed], step, name) for seed in (0, 1) for step in range(10) for name in ("action", "target")]
+    correlations = torch.corrcoef(torch.stack([drawn.flatten() for drawn in sets]))
+    assert (correlations - torch.eye(40)).abs().max() < 5 / 4000**0.5
+
+
+def test_normal_numbers_do_not_depend_on_which_seeds_train_together():
+    assert torch.equal(normals([5, 8], 3)[1], normals([8], 3)[0])

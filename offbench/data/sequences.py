@@ -1,0 +1,183 @@
+"""Sequences: the view for algorithms that learn from stretches of episodes, gathered a batch at a time.
+
+A window begins at any step with equal chance, hence in an episode in proportion to its length, and ends after K steps
+or with its episode, be that a termination or a truncation. What is missing to K steps is padded at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from offbench.data.trajectories import Array, Trajectories
+from offbench.data.transitions import Transitions
+from offbench.errors import DataError
+
+
+class SequenceBatch(NamedTuple):
+    """Windows of several seeds. Where ``mask`` is 0, all numbers but ``timesteps`` are 0.
+
+    Attributes:
+        observations: (seeds, batch, K, observation).
+        actions: (seeds, batch, K, action), scaled to [-1, 1].
+        rewards: (seeds, batch, K), as the environment gave them.
+        returns_to_go: (seeds, batch, K), undiscounted sum of this and all later rewards of the episode over the scale.
+        timesteps: (seeds, batch, K) int64, number of the step in its episode; goes on counting where the mask is 0.
+        mask: (seeds, batch, K), 1 at steps of the episode and 0 after its end.
+        noise: the standard normal numbers that the algorithm asked for, by name, (seeds, ...) each.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    returns_to_go: Tensor
+    timesteps: Tensor
+    mask: Tensor
+    noise: Mapping[str, Tensor] = {}
+
+
+class Sequences:
+    """Windows of K steps of a dataset, one for each first step. On a CPU, columns of a mapped file stay mapped.
+
+    A last episode that carries no flag was cut off in recording: what it would have earned is unknown, and it is left
+    out, as in CORL.
+
+    Attributes:
+        observations, actions, rewards: the data's columns, as in `Transitions`.
+        offsets: (episodes + 1,) int64, the first step of each episode and the number of steps at the end.
+        returns_to_go: (steps,), summed in float64, over the scale.
+        context: K.
+        scaling: what batches do to states and actions.
+        transforms: what lies between data and learner as plain data, for the record of a run.
+        observation_size, action_size: sizes of the vectors.
+        device, dtype: of batches.
+    """
+
+    def __init__(
+        self,
+        trajectories: Trajectories,
+        context: int = 20,
+        return_scale: float = 1.0,
+        episode_limit: int | None = None,
+        normalise_states: bool = False,
+        action_range: tuple[Array, Array] | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Index ``trajectories``, and move them to the device where that is not the CPU.
+
+        Args:
+            trajectories: the data, with actions and rewards; observations must be vectors.
+            context: K, steps of a window.
+            return_scale: returns-to-go are divided by it.
+            episode_limit: most steps that an episode may have; any number if None.
+            normalise_states: as in `Transitions`, as are all further arguments.
+            action_range: (low, high) of the task's actions; the range declared by the data if None.
+            device: where the columns live.
+            dtype: of batches.
+
+        Raises:
+            DataError: no actions or rewards, no finished episode, one above the limit, or what `Transitions` refuses.
+        """
+        if trajectories.actions is None or trajectories.rewards is None:
+            raise DataError(f"sequences need actions and rewards, and {trajectories.name} lacks one of them")
+        unfinished = _unfinished(trajectories)
+        offsets = trajectories.offsets[: len(trajectories) + 1 - unfinished]
+        longest = int(trajectories.lengths.max(initial=0))
+        if episode_limit is not None and longest > episode_limit:
+            raise DataError(
+                f"an episode of {trajectories.name} has {longest} steps, more than episode_limit {episode_limit}; "
+                "give a larger one"
+            )
+        rows = Transitions(trajectories, normalise_states, "none", action_range, device, dtype)
+        self.observations, self.actions, self.rewards = rows.observations, rows.actions, rows.rewards
+        self.observation_size, self.action_size = rows.observation_size, rows.action_size
+        self.scaling, self.device, self.dtype, self.context = rows.scaling, rows.device, dtype, context
+        self.transforms = rows.transforms + _describe(unfinished, return_scale)
+        self.offsets = torch.from_numpy(offsets.copy()).to(device)
+        to_go = returns_to_go(trajectories.rewards, offsets) / return_scale
+        self.returns_to_go = torch.from_numpy(to_go).to(device=device, dtype=dtype)
+        numbers = (self.scaling.mean, self.scaling.std, self.scaling.low, self.scaling.high)
+        self._mean, self._std, self._low, self._high = (torch.tensor(n, dtype=dtype, device=device) for n in numbers)
+
+    def __len__(self) -> int:
+        return len(self.returns_to_go)
+
+    def batch(self, indices: Tensor) -> SequenceBatch:
+        """The windows that begin at the steps ``indices`` (seeds, batch), scaled and in ``dtype``."""
+        first = indices.unsqueeze(-1).contiguous()
+        episode = torch.searchsorted(self.offsets, first, right=True) - 1
+        end = self.offsets[episode + 1]
+        window = first + torch.arange(self.context, device=self.device)
+        mask = (window < end).to(self.dtype)
+        steps = torch.minimum(window, end - 1)
+        states = (self.observations[steps + episode].to(self.dtype) - self._mean) / self._std
+        actions = 2 * (self.actions[steps].to(self.dtype) - self._low) / (self._high - self._low) - 1
+        return SequenceBatch(
+            observations=states * mask.unsqueeze(-1),
+            actions=actions * mask.unsqueeze(-1),
+            rewards=self.rewards[steps].to(self.dtype) * mask,
+            returns_to_go=self.returns_to_go[steps] * mask,
+            timesteps=window - self.offsets[episode],
+            mask=mask,
+        )
+
+
+def returns_to_go(rewards: Array, offsets: Array) -> Array:
+    """(steps,) float64, the undiscounted sum of this and all later rewards of the same episode.
+
+    rewards: (steps,) or more, of which those up to the last of ``offsets`` (episodes + 1,) count.
+    """
+    sums = np.empty(int(offsets[-1]))
+    # Episode by episode, since the difference of two sums over the whole data would lose small rewards.
+    for first, last in pairwise(offsets.tolist()):
+        sums[first:last] = np.cumsum(rewards[first:last][::-1], dtype=np.float64)[::-1]
+    return sums
+
+
+FACTS = ("evaluation_target", "return_scale", "episode_limit")
+
+
+def facts(trajectories: Trajectories, episode_limit: int | None) -> dict[str, float | int]:
+    """`FACTS` by name: what the hyperparameters of methods that ask for a return are where nobody gives them.
+
+    ``evaluation_target``: the highest return of an episode; ``return_scale``: the largest absolute one, 1 if all are 0;
+    ``episode_limit``: the longer of ``episode_limit`` and the longest episode, steps. Unfinished episodes do not count.
+
+    Raises:
+        DataError: no rewards, or no finished episode.
+    """
+    if len(trajectories) == 0:
+        raise DataError(f"{trajectories.name} has no episode")
+    returns = trajectories.returns[: len(trajectories) - _unfinished(trajectories)]
+    return {
+        "evaluation_target": float(returns.max()),
+        "return_scale": float(np.abs(returns).max()) or 1.0,
+        "episode_limit": max(episode_limit or 0, int(trajectories.lengths.max())),
+    }
+
+
+def _unfinished(t: Trajectories) -> int:
+    """1 if the last episode carries no flag, else 0."""
+    if len(t) == 0 or t.terminations[-1] or t.truncations[-1]:
+        return 0
+    if len(t) == 1:
+        raise DataError(
+            f"the only episode of {t.name} ends without a flag, so its returns-to-go are unknown; "
+            "flag its last step as a termination or truncation"
+        )
+    return 1
+
+
+def _describe(unfinished: int, return_scale: float) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = []
+    if unfinished:
+        described.append({"name": "leave_out_unfinished_episodes", "episodes": unfinished})
+    if return_scale != 1:
+        described.append({"name": "scale_returns_to_go", "divisor": return_scale})
+    return described
