@@ -10,15 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from offbench.data.transitions import Batch, Transitions
+from offbench.data.transitions import Scaling, Transitions
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters
+from offbench.nn.noise import standard_normal
 
 Networks = dict[str, Parameters]
 Metrics = dict[str, Tensor]  # name -> (seeds,)
@@ -34,11 +35,52 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Preset:
-    """Hyperparameters for the datasets whose id's last part matches one of the patterns, and where they come from."""
+    """Hyperparameters for the datasets whose ids match one of the patterns (``registry.preset``), and their source."""
 
     datasets: tuple[str, ...]
     values: Mapping[str, Any]
     source: str
+
+
+class View(Protocol):
+    """Data as an algorithm learns from them: `Transitions`, or `Sequences`.
+
+    Attributes:
+        scaling: how a learner's numbers relate to those of the environment.
+        transforms: what lies between data and learner, for the record of a run.
+        observation_size, action_size: sizes of the vectors.
+        dtype: of batches.
+    """
+
+    scaling: Scaling
+    transforms: list[dict[str, Any]]
+    observation_size: int
+    action_size: int
+    dtype: torch.dtype
+
+    def __len__(self) -> int:
+        """How many indices there are to draw from."""
+        ...
+
+    def batch(self, indices: Tensor) -> Any:
+        """What lies at ``indices`` (seeds, batch), a named tuple with a field ``noise``."""
+        ...
+
+
+class Acting(Protocol):
+    """The policies of an algorithm's seeds with what they remember of the episodes under way."""
+
+    def reset(self, mask: Tensor) -> None:
+        """Forget the episodes where mask (seeds, batch) is true, which begin anew."""
+        ...
+
+    def act(self, observations: Tensor) -> Tensor:
+        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation)."""
+        ...
+
+    def observe(self, rewards: Tensor) -> None:
+        """Hear the rewards (seeds, batch) of the last actions, as the environment gave them."""
+        ...
 
 
 class Algorithm(ABC):
@@ -52,12 +94,16 @@ class Algorithm(ABC):
         optimisers: one Adam for each network that is trained.
         keys: (seeds,) int64, the seeds.
         count: () int64, updates done.
+        phase: number of the coming update modulo ``period``, set by whoever calls ``step``; a Python int, so that each
+            phase is compiled as a function of its own.
+        latest: where ``period`` is above 1, the last value (seeds,) of each metric; 0 before the first.
     """
 
     Config: ClassVar[type]
-    view: ClassVar[type] = Transitions
+    view: ClassVar[Callable[..., View]] = Transitions
     requires: ClassVar[tuple[str, ...]] = ("actions", "rewards")
     metrics: ClassVar[tuple[str, ...]]
+    period: ClassVar[int] = 1  # after how many updates their kinds repeat: 2 where the policy moves every second time
     presets: ClassVar[tuple[Preset, ...]] = ()
 
     def __init__(
@@ -82,31 +128,60 @@ class Algorithm(ABC):
         self.optimisers: dict[str, Adam] = {}
         self.keys = torch.tensor(self.seeds, dtype=torch.int64, device=self.device)
         self.count = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.phase = 0
+        some = self.metrics if self.period > 1 else ()
+        self.latest = {name: torch.zeros(len(self.seeds), device=self.device, dtype=dtype) for name in some}
         self.build()
 
     @abstractmethod
     def build(self) -> None:
         """Describe the networks and ``add`` their parameters and optimisers."""
 
+    def noise(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the standard normal numbers that one update of one seed consumes, by name; none unless overridden.
+
+        The batch brings them as ``batch.noise[name]`` (seeds, *shape), so that an update remains a pure function.
+        """
+        return {}
+
     @abstractmethod
-    def update(self, batch: Batch) -> Metrics:
-        """One gradient step on a batch with leading axes (seeds, batch); returns each metric as (seeds,)."""
+    def update(self, batch: Any) -> Metrics:
+        """One gradient step on a batch with leading axes (seeds, batch); returns each metric as (seeds,).
+
+        Where ``period`` is above 1, ``phase`` says which of its updates this is, and metrics that it does not make may
+        be left out.
+        """
 
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
-        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation)."""
+        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation).
+
+        A policy with a memory gives those of the first step of an episode.
+        """
+
+    def acting(self) -> Acting:
+        """The policies at work in episodes; without a memory unless overridden."""
+        return Memoryless(self)
 
     def add(
-        self, name: str, parameters: Parameters, learning_rate: float | None, schedule: Schedule = "constant"
+        self,
+        name: str,
+        parameters: Parameters,
+        learning_rate: float | None,
+        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        """Register a network; without a learning rate it is not trained (a target network)."""
+        """Register a network; without a learning rate it is not trained (a target network).
+
+        Further ``options`` are those of `Adam`.
+        """
         self.networks[name] = {
             key: value.to(device=self.device, dtype=self.dtype).contiguous() for key, value in parameters.items()
         }
         if learning_rate is not None:
-            self.optimisers[name] = Adam(self.networks[name], learning_rate, schedule, self.total)
+            self.optimisers[name] = Adam(self.networks[name], learning_rate, schedule, self.total, **options)
 
-    def descend(self, losses: Callable[[Networks, Batch], Metrics], names: Sequence[str], batch: Batch) -> Metrics:
+    def descend(self, losses: Callable[[Networks, Any], Metrics], names: Sequence[str], batch: Any) -> Metrics:
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
 
         def summed(trained: Networks) -> tuple[Tensor, Metrics]:
@@ -120,15 +195,21 @@ class Algorithm(ABC):
             self.optimisers[name].update(self.networks[name], gradients[name])
         return {name: value.detach() for name, value in values.items()}
 
-    def step(self, data: Transitions, indices: Tensor) -> Tensor:
-        """Update on the transitions at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
-        values = self.update(data.batch(indices))
+    def step(self, data: View, indices: Tensor) -> Tensor:
+        """Update on what the data hold at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
+        drawn = {
+            name: standard_normal(self.keys, self.count, name, shape, self.dtype)
+            for name, shape in self.noise().items()
+        }
+        values = self.update(data.batch(indices)._replace(noise=drawn))
         self.count.add_(1)
+        for name, latest in self.latest.items():
+            latest.copy_(values.setdefault(name, latest))
         return torch.stack([values[name] for name in self.metrics])
 
     def state(self) -> dict[str, Tensor]:
         """All tensors that a later update depends on, by name; those with axes lead with the seed axis."""
-        state = {"count": self.count}
+        state = {"count": self.count} | {f"metrics/{name}": value for name, value in self.latest.items()}
         for network, parameters in self.networks.items():
             state |= {f"networks/{network}/{name}": value for name, value in parameters.items()}
         for network, optimiser in self.optimisers.items():
@@ -144,6 +225,19 @@ class Algorithm(ABC):
             if value.shape != state[name].shape:
                 raise ValueError(f"{name} has shape {tuple(state[name].shape)}; {tuple(value.shape)} would be right")
             value.copy_(state[name])
+
+
+class Memoryless:
+    """An algorithm's policies that look at the present observation alone."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.act = algorithm.act
+
+    def reset(self, mask: Tensor) -> None:
+        """Nothing to forget."""
+
+    def observe(self, rewards: Tensor) -> None:
+        """Nothing to remember."""
 
 
 def polyak(target: Parameters, source: Parameters, rate: float) -> None:

@@ -1,7 +1,10 @@
 """Behaviour cloning (BC): regression from states to actions.
 
-The baseline that every method has to beat: it can be as good as the average action of the data and no better.
-Hyperparameters follow CORL (commit eeeeef26), any_percent_bc.
+The baseline that every method has to beat: it can be as good as the average action of the data and no better. %BC
+(Chen et al. 2021, arXiv 2106.01345) imitates the episodes of highest return alone: ``top_fraction=0.1`` is 10%BC.
+Hyperparameters follow CORL (commit eeeeef26), any_percent_bc. There an episode ends after 1000 rows of a list that
+lacks the last step of each truncated episode, so that its episodes drift across the true ones; here they are the true
+ones.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Metrics, Networks
+from offbench.algorithms.base import Algorithm, Metrics, Networks, within
 from offbench.data.transitions import Batch
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import TanhMeanPolicy
@@ -29,6 +32,12 @@ class BCConfig:
     """Transitions a seed in one update."""
     normalise_states: bool = True
     """Standardise states by their mean and standard deviation over the data."""
+    top_fraction: float = 1.0
+    """Share of the episodes that are imitated, those of highest undiscounted return; at least one."""
+
+    def __post_init__(self) -> None:
+        within("learning_rate", self.learning_rate, 0, 1, open_low=True)
+        within("top_fraction", self.top_fraction, 0, 1, open_low=True)
 
 
 class BC(Algorithm):

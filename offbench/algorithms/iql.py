@@ -20,8 +20,8 @@ from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
 from offbench.data.transitions import Batch, RewardTransform
-from offbench.nn.dropout import dropout_masks
 from offbench.nn.mlp import MLP, Initialisation
+from offbench.nn.noise import dropout_masks
 from offbench.nn.policies import TanhMeanPolicy
 
 MAX_WEIGHT = 100.0  # exp(beta A) is clipped here, after the exponential
@@ -62,6 +62,8 @@ class IQLConfig:
 
     def __post_init__(self) -> None:
         within("expectile", self.expectile, 0, 1, open_low=True, open_high=True)
+        within("beta", self.beta, 0, float("inf"))
+        within("learning_rate", self.learning_rate, 0, 1, open_low=True)
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
         within("dropout", self.dropout, 0, 1, open_high=True)
@@ -118,7 +120,7 @@ class IQL(Algorithm):
     def losses(self, networks: Networks, batch: Batch) -> Metrics:
         """The three losses, (seeds,) each; no gradient of one reaches the networks of another."""
         c = self.config
-        s, a, r, s_next, terminal = batch
+        s, a, r, s_next, terminal = batch[:5]
         sa = torch.cat([s, a], -1)
         q = self.critic(networks["critic"], sa)[..., 0]  # (seeds, 2, batch)
         v = self.value(networks["value"], s)[..., 0]  # (seeds, batch)

@@ -16,8 +16,17 @@ from offbench.algorithms.base import Algorithm, Preset
 from offbench.errors import OffbenchError, UnknownNameError
 
 OURS = {
+    "awac": "offbench.algorithms.awac:AWAC",
     "bc": "offbench.algorithms.bc:BC",
+    "cql": "offbench.algorithms.cql:CQL",
+    "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
+    "edac": "offbench.algorithms.edac:EDAC",
     "iql": "offbench.algorithms.iql:IQL",
+    "rebrac": "offbench.algorithms.rebrac:ReBRAC",
+    "rvs": "offbench.algorithms.rvs:RvS",
+    "sac_n": "offbench.algorithms.sac_n:SACN",
+    "td3_bc": "offbench.algorithms.td3_bc:TD3BC",
+    "xql": "offbench.algorithms.xql:XQL",
 }
 GROUP = "offbench.algorithms"
 
@@ -49,9 +58,14 @@ def algorithm(name: str) -> type[Algorithm]:
 
 
 def preset(found: type[Algorithm], dataset: str) -> Preset | None:
-    """The hyperparameters published for a dataset, the id's last part deciding; None where there are none."""
-    last = dataset.rsplit("/", 1)[-1]
-    return next((p for p in found.presets if any(fnmatch(last, pattern) for pattern in p.datasets)), None)
+    """The hyperparameters published for a dataset; None where there are none.
+
+    Patterns are compared with the id's last part and with its last two, joined by a hyphen: what was published for
+    ``hopper-medium-v*`` serves d4rl/hopper-medium-v2 as well as offbench/hopper/medium-v0.
+    """
+    parts = dataset.split("/")
+    names = parts[-1], "-".join(parts[-2:])
+    return next((p for p in found.presets if any(fnmatch(n, pattern) for n in names for pattern in p.datasets)), None)
 
 
 def configure(found: type[Algorithm], dataset: str, changes: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from offbench.data.policy import Policy
+from offbench.data.policy import Policy, tell
 from offbench.environments.simulator import Simulator, make_simulator
 from offbench.environments.task import Task
 from offbench.evaluation.record import EvaluationRecord
@@ -36,6 +36,7 @@ def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple
     ended = np.zeros(simulator.count, dtype=bool)
     while not ended.all():
         step = simulator.step(policy.act(observations))
+        tell(policy, step.rewards)
         totals += step.rewards
         lengths += ~ended
         ended = step.terminations | step.truncations

@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba 2015, arXiv 1412.6980) and its learning-rate schedule, inside the compiled update."""
+"""Adam (Kingma and Ba 2015, arXiv 1412.6980), its learning-rate schedule, decay and clipping, inside the update."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Adam:
 
     Bias correction and epsilon as in torch.optim.Adam. The count of updates is a tensor, so that one compiled graph
     serves all of them. With ``schedule="cosine"`` the learning rate of update t (from 0) is lr (1 + cos(pi t /
-    total)) / 2.
+    total)) / 2; in the first ``warmup`` updates it is multiplied by (t + 1) / warmup. With ``weight_decay`` each update
+    first shrinks all parameters by rate * weight_decay (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101). With
+    ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
     """
 
     def __init__(
@@ -29,9 +31,13 @@ class Adam:
         total: int = 1,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        warmup: int = 0,
+        clip: float | None = None,
     ) -> None:
         self.learning_rate, self.schedule, self.total = learning_rate, schedule, total
         self.betas, self.epsilon = betas, epsilon
+        self.weight_decay, self.warmup, self.clip = weight_decay, warmup, clip
         device = next(iter(parameters.values())).device
         # An integer: torch.compile (2.13) takes float64 scalars for constants and loses what is written to them.
         self.count = torch.zeros((), dtype=torch.int64, device=device)
@@ -40,6 +46,8 @@ class Adam:
 
     def update(self, parameters: Parameters, gradients: Parameters) -> None:
         """Move ``parameters`` against ``gradients``, in place."""
+        if self.clip is not None:
+            gradients = clipped(gradients, self.clip)
         beta1, beta2 = self.betas
         rate = self._rate()
         count = (self.count + 1).to(torch.float64)
@@ -49,17 +57,33 @@ class Adam:
             gradient, first, second = gradients[name], self.first[name], self.second[name]
             first.lerp_(gradient, 1 - beta1)
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            if self.weight_decay > 0:
+                parameter.mul_(1 - rate * self.weight_decay)
             parameter.sub_(step_size * first / (second.sqrt() / scale + self.epsilon))
         self.count.add_(1)
 
     def _rate(self) -> Tensor:
         """Learning rate () of the coming update, float64."""
+        rate = torch.full_like(self.count, self.learning_rate, dtype=torch.float64)
         if self.schedule == "cosine":
-            return self.learning_rate * 0.5 * (1 + torch.cos(math.pi * self.count.to(torch.float64) / self.total))
-        return torch.full_like(self.count, self.learning_rate, dtype=torch.float64)
+            rate = rate * 0.5 * (1 + torch.cos(math.pi * self.count.to(torch.float64) / self.total))
+        if self.warmup > 0:
+            rate = rate * ((self.count + 1).to(torch.float64) / self.warmup).clamp(max=1)
+        return rate
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that make up the state, by name."""
         moments = {f"first.{name}": value for name, value in self.first.items()}
         moments |= {f"second.{name}": value for name, value in self.second.items()}
         return {"count": self.count} | moments
+
+
+def gradient_norm(gradients: Parameters) -> Tensor:
+    """Euclidean norm of each seed's gradient over all parameters of a network, (seeds,)."""
+    return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()]).sum(0).sqrt()
+
+
+def clipped(gradients: Parameters, limit: float) -> Parameters:
+    """Gradients of which each seed's norm is at most ``limit``; as torch.nn.utils.clip_grad_norm_, seed by seed."""
+    factor = (limit / (gradient_norm(gradients) + 1e-6)).clamp(max=1)
+    return {name: gradient * factor.view(-1, *[1] * (gradient.dim() - 1)) for name, gradient in gradients.items()}

@@ -12,12 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm
-from offbench.data.transitions import Transitions
+from offbench.algorithms.base import Algorithm, View
 from offbench.errors import OffbenchError
 
 Compile = Literal["auto", "always", "never"]
-Step = Callable[[Algorithm, Transitions, Tensor], Tensor]
+Step = Callable[[Algorithm, View, Tensor], Tensor]
 
 # Updates of single seeds above which the 15 seconds that a first compilation takes are won back on two cores.
 WORTH_COMPILING = 20_000

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm
-from offbench.data.policy import Policy
+from offbench.algorithms.base import Algorithm, View
+from offbench.data.policy import ObservingPolicy
 from offbench.data.trajectories import Array
-from offbench.data.transitions import Scaling, Transitions
+from offbench.data.transitions import Scaling
 from offbench.nn.random import stream
 from offbench.training.compilation import Step
 
@@ -25,7 +25,7 @@ class Group:
     are the same in any group and after any interruption.
     """
 
-    def __init__(self, algorithm: Algorithm, data: Transitions, step: Step) -> None:
+    def __init__(self, algorithm: Algorithm, data: View, step: Step) -> None:
         self.algorithm, self.data, self.step = algorithm, data, step
         self.totals = torch.zeros(
             len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
@@ -38,6 +38,7 @@ class Group:
             number, row = divmod(update, BLOCK)
             if self._block is None or self._block[0] != number:
                 self._block = number, self.indices(number)
+            self.algorithm.phase = update % self.algorithm.period
             self.totals += self.step(self.algorithm, self.data, self._block[1][row])
 
     def indices(self, number: int) -> Tensor:
@@ -47,23 +48,36 @@ class Group:
         return torch.from_numpy(np.stack(drawn, axis=1)).to(self.algorithm.device)
 
 
-class GroupPolicy(Policy):
-    """The deterministic policies of several groups, acting for all their seeds in one call."""
+class GroupPolicy(ObservingPolicy):
+    """The deterministic policies of several groups, acting for all their seeds in one call.
+
+    Environments are ordered seeds first: seed 0 episode 0, seed 0 episode 1, ..., seed 1 episode 0, ...
+    """
 
     def __init__(self, algorithms: Sequence[Algorithm], scaling: Scaling) -> None:
         self.algorithms, self.scaling = algorithms, scaling
-        self.seeds = sum(len(algorithm.seeds) for algorithm in algorithms)
+        self.sizes = [len(algorithm.seeds) for algorithm in algorithms]
+        self.seeds = sum(self.sizes)
+        self.parts = [algorithm.acting() for algorithm in algorithms]
 
     def act(self, observations: Array) -> Array:
-        """Actions (seeds * episodes, action) for observations (seeds * episodes, observation), seeds first."""
-        algorithm = self.algorithms[0]
-        scaled = np.asarray(self.scaling.states(observations)).reshape(self.seeds, -1, observations.shape[-1])
-        inputs = torch.from_numpy(scaled).to(device=algorithm.device, dtype=algorithm.dtype)
-        sizes = [len(algorithm.seeds) for algorithm in self.algorithms]
+        """Actions (seeds * episodes, action) for observations (seeds * episodes, observation)."""
+        inputs = self._split(np.asarray(self.scaling.states(observations)), self.algorithms[0].dtype)
         with torch.no_grad():
-            parts = [a.act(part) for a, part in zip(self.algorithms, torch.split(inputs, sizes), strict=True)]
-        actions = torch.cat(parts).flatten(0, 1).cpu().numpy()
-        return self.scaling.to_environment(actions)
+            actions = torch.cat([part.act(own) for part, own in zip(self.parts, inputs, strict=True)])
+        return self.scaling.to_environment(actions.flatten(0, 1).cpu().numpy())
+
+    def observe(self, rewards: Array) -> None:
+        """Hear the rewards (seeds * episodes,) of the last actions."""
+        for part, own in zip(self.parts, self._split(rewards, self.algorithms[0].dtype), strict=True):
+            part.observe(own)
 
     def reset(self, mask: Array) -> None:
-        """Nothing to forget."""
+        """Forget the past of the environments where mask (seeds * episodes,) is true."""
+        for part, own in zip(self.parts, self._split(mask, torch.bool), strict=True):
+            part.reset(own)
+
+    def _split(self, column: Array, dtype: torch.dtype) -> Sequence[Tensor]:
+        """(seeds, episodes, ...) on the device for each group of seeds."""
+        rows = torch.from_numpy(column.reshape(self.seeds, -1, *column.shape[1:]))
+        return torch.split(rows.to(device=self.algorithms[0].device, dtype=dtype), self.sizes)

@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from offbench.algorithms.base import Algorithm, Sizes
-from offbench.data.transitions import Transitions
+from offbench.algorithms.base import Algorithm, Sizes, View
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.machine import describe_machine
@@ -29,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
     """Training was stopped by Ctrl-C; the message says where its checkpoint lies and how to go on."""
 
 
-def build_groups(algorithm: type[Algorithm], config: object, data: Transitions, plan: Plan) -> list[Group]:
+def build_groups(algorithm: type[Algorithm], config: object, data: View, plan: Plan) -> list[Group]:
     """The run's seeds in groups of ``plan.group_size``, freshly initialised."""
     step, _ = update_step(algorithm, "always" if plan.compiled else "never", torch.device(plan.device))
     sizes, dtype = Sizes(data.observation_size, data.action_size), torch_dtype(plan.dtype)
@@ -39,11 +38,11 @@ def build_groups(algorithm: type[Algorithm], config: object, data: Transitions, 
 
 
 def choose_execution(
-    algorithm: type[Algorithm], config: object, data: Transitions, seeds: int, steps: int, mode: Compile, device: str
+    algorithm: type[Algorithm], config: object, data: View, seeds: int, steps: int, mode: Compile, device: str
 ) -> tuple[bool, int]:
     """Whether to compile, and how many seeds to update together."""
     _, compiled = update_step(algorithm, mode, torch.device(device), seeds * steps)
-    probe = algorithm(config, Sizes(data.observation_size, data.action_size), [0], steps, device, data.rows.dtype)
+    probe = algorithm(config, Sizes(data.observation_size, data.action_size), [0], steps, device, data.dtype)
     return compiled, group_size(probe, seeds, compiled)
 
 
@@ -226,6 +225,7 @@ def task_record(task: Task) -> TaskRecord:
         environment=task.environment,
         arguments=task.arguments,
         episode_limit=task.episode_limit,
+        dynamics=task.dynamics,
         simulators=task.simulator_versions(),
         low=task.low.mean,
         high=task.high.mean,

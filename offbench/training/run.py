@@ -15,8 +15,8 @@ import torch
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.catalog.loading import load
-from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Scaling, Transitions
+from offbench.data.trajectories import Array, Trajectories
+from offbench.data.transitions import Scaling
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
@@ -28,6 +28,7 @@ from offbench.training.folder import Plan, Precision, RunFolder, ScalingPlan, di
 from offbench.training.group import GroupPolicy
 from offbench.training.loop import Training, build_groups, choose_execution, make_records
 from offbench.training.progress import Display
+from offbench.training.views import check_requirements, completed, make_view
 
 
 class Run:
@@ -59,14 +60,18 @@ class Run:
         """Mean score of the last evaluation, one a seed."""
         return [record.final_score for record in self.records]
 
-    def policy(self, seed: int | None = None) -> GroupPolicy:
-        """The deterministic policy of one seed, or of all seeds in turn (see GroupPolicy)."""
+    def policy(self, seed: int | None = None, target: float | None = None) -> GroupPolicy:
+        """The deterministic policy of one seed, or of all seeds in turn (see GroupPolicy).
+
+        One that is asked for a return is asked for ``target``, or for the config's ``evaluation_target`` if that is
+        None. It has a memory: ``reset(mask)`` begins episodes, and ``observe(rewards)`` follows each step.
+        """
         plan = self.manifest.plan
         chosen = plan.seeds if seed is None else [seed]
         if not set(chosen) <= set(plan.seeds):
             raise OffbenchError(f"the run in {self.folder} has no seed {seed}; it has {plan.seeds}")
         found = registry.algorithm(plan.algorithm)
-        config = _config(found, plan.config)
+        config = _config(found, with_target(plan, target).config)
         sizes = Sizes(plan.observation_size, plan.action_size)
         algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))
         rows = [plan.seeds.index(s) for s in chosen]
@@ -132,10 +137,12 @@ def train(
     chosen = task or data.provenance.task
     scored = find_task(chosen) if chosen else None
     where = _device(device)
-    transitions = _view(found, config, data, scored, where, dtype)
+    check_requirements(found, data)
+    config = completed(config, data, scored.episode_limit if scored else None)
+    view = make_view(found, config, data, _action_range(data, scored), where, torch_dtype(dtype))
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     _check_numbers(numbers, steps, episodes, evaluate_every, checkpoint_every, group)
-    compiled, size = choose_execution(found, config, transitions, len(numbers), steps, compile, where)
+    compiled, size = choose_execution(found, config, view, len(numbers), steps, compile, where)
     plan = Plan(
         algorithm=algorithm,
         algorithm_digest=registry.source_digest(found),
@@ -143,10 +150,10 @@ def train(
         dataset=_name(data),
         dataset_revision=data.provenance.revision,
         dataset_digest=data.digest,
-        observation_size=transitions.observation_size,
-        action_size=transitions.action_size,
-        transforms=transitions.transforms,
-        scaling=_scaling_plan(transitions.scaling),
+        observation_size=view.observation_size,
+        action_size=view.action_size,
+        transforms=view.transforms,
+        scaling=_scaling_plan(view.scaling),
         task=scored.name if scored else None,
         seeds=numbers,
         steps=steps,
@@ -163,7 +170,7 @@ def train(
         resumed = _check_folder(folder, plan, resume)
         if resumed and folder.manifest().progress.complete:
             return Run(folder.path)
-        groups = build_groups(found, config, transitions, plan)
+        groups = build_groups(found, config, view, plan)
         first = folder.manifest().progress.step if resumed else 0
         display = Display(f"{algorithm} on {plan.dataset}", steps, len(numbers), first=first, quiet=quiet)
         training = Training(plan, groups, scored, folder, checkpoint_every or max(1, steps // 20), display)
@@ -173,37 +180,55 @@ def train(
         return Run(folder.path)
 
 
-def evaluate(run: str | Path, *, episodes: int = 100, task: str | None = None) -> list[RunRecord]:
+def evaluate(
+    run: str | Path, *, episodes: int = 100, task: str | None = None, target: float | None = None
+) -> list[RunRecord]:
     """Score the final policies of a finished run on starts that its training never met.
 
     Args:
         run: the run's folder.
         episodes: episodes of each seed.
         task: name of the task; the run's own if None.
+        target: return that the policies are asked for, if they are asked for one; the run's own if None.
 
     Returns:
-        The run's records, one a seed, with this evaluation in place of those of the training.
+        The run's records, one a seed, with this evaluation in place of those of the training, and with the target in
+        their config.
 
     Raises:
-        OffbenchError: no finished run there, no task known, or a task of other shapes.
+        OffbenchError: no finished run there, no task known, a task of other shapes, or a target for policies that are
+            not asked for one.
     """
     if episodes < 1:
         raise OffbenchError(f"episodes must be at least 1, not {episodes}")
     opened = Run(Path(run))
-    plan = opened.manifest.plan
+    plan = with_target(opened.manifest.plan, target)
     chosen = task or plan.task
     if chosen is None:
         raise OffbenchError(f"the run in {run} was trained without a task; name one with --task")
     found = find_task(chosen)
     _check_shapes(found, plan.observation_size, plan.action_size, f"the run in {run}")
     evaluator = Evaluator(found, plan.seeds, episodes)
-    evaluations = evaluator.evaluate(opened.policy(), plan.steps, AFTER_TRAINING)
+    evaluations = evaluator.evaluate(opened.policy(target=target), plan.steps, AFTER_TRAINING)
     evaluator.close()
     progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
     return make_records(plan, progress, found)
 
 
 AFTER_TRAINING = 1_000_000  # number of the evaluations made by ``evaluate``, above any of a training
+
+
+def with_target(plan: Plan, target: float | None) -> Plan:
+    """The plan with another return that policies are asked for in evaluations; itself if ``target`` is None.
+
+    Raises:
+        OffbenchError: the algorithm's policies are not asked for a return.
+    """
+    if target is None:
+        return plan
+    if "evaluation_target" not in plan.config:
+        raise OffbenchError(f"policies of {plan.algorithm} are not asked for a return; leave the target out")
+    return plan.model_copy(update={"config": plan.config | {"evaluation_target": float(target)}})
 
 
 def default_folder(plan: Plan) -> Path:
@@ -217,26 +242,13 @@ def default_folder(plan: Plan) -> Path:
 # -------------------------------------------------------------------- checks and small conversions
 
 
-def _view(
-    found: type[Algorithm], config: Any, data: Trajectories, task: Task | None, device: str, dtype: Precision
-) -> Transitions:
-    """The data as the algorithm learns from it, on the device."""
-    missing = [name for name in found.requires if getattr(data, name) is None]
-    if missing:
-        name = data.provenance.dataset or "this dataset"
-        raise DataError(f"{found.__name__} learns from {' and '.join(found.requires)}, and {name} has no {missing[0]}")
-    action_range = None
-    if task is not None:
-        size = data.observations.shape[1] if data.observations.ndim == 2 else 0
-        action_range = _check_shapes(task, size, 0 if data.actions is None else data.actions.shape[1], "the dataset")
-    return Transitions(
-        data,
-        normalise_states=getattr(config, "normalise_states", False),
-        reward_transform=getattr(config, "reward_transform", "none"),
-        action_range=action_range,
-        device=device,
-        dtype=torch_dtype(dtype),
-    )
+def _action_range(data: Trajectories, task: Task | None) -> tuple[Array, Array] | None:
+    """The task's, once the data were found to fit it."""
+    if task is None:
+        return None
+    size = data.observations.shape[1] if data.observations.ndim == 2 else 0
+    low, high = _check_shapes(task, size, 0 if data.actions is None else data.actions.shape[1], "the dataset")
+    return low, high
 
 
 def _check_shapes(task: Task, observation: int, action: int, name: str) -> tuple[Any, Any]:

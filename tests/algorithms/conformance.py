@@ -5,14 +5,14 @@ import torch
 
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Transitions
 from offbench.training.group import Group
+from offbench.training.views import completed, make_view
 
 SIZES = Sizes(observation=3, action=2)
 
 
-def toy(episodes: int = 20, length: int = 15, seed: int = 0) -> Trajectories:
-    """Actions are a fixed function of the state; rewards are highest where they agree with it."""
+def toy(episodes: int = 20, length: int = 15, seed: int = 0, scale: float = 1.0) -> Trajectories:
+    """Actions are a fixed function of the state; rewards are noise. States and rewards are multiplied by ``scale``."""
     rng = np.random.default_rng(seed)
     steps = episodes * length
     observations = rng.normal(size=(steps + episodes, 3)).astype(np.float32)
@@ -22,22 +22,26 @@ def toy(episodes: int = 20, length: int = 15, seed: int = 0) -> Trajectories:
     ends[length - 1 :: length] = True
     half = np.arange(steps) < steps // 2
     return Trajectories(
-        observations=observations,
+        observations=observations * np.float32(scale),
         offsets=np.arange(0, steps + 1, length, dtype=np.int64),
         terminations=ends & half,
         truncations=ends & ~half,
         actions=actions,
-        rewards=rng.normal(size=steps).astype(np.float32),
+        rewards=rng.normal(size=steps).astype(np.float32) * np.float32(scale),
         action_range=(-np.ones(2, np.float32), np.ones(2, np.float32)),
     )
 
 
-def group(algorithm: type[Algorithm], seeds, dtype=torch.float64, step=None, mixed=False, **changes) -> Group:
-    """A freshly initialised group on the toy data."""
-    changes = {"hidden": (32, 32), "batch_size": 16} | changes
-    data = Transitions(toy(), normalise_states=True, dtype=dtype)
-    made = algorithm(algorithm.Config(**changes), SIZES, seeds, 1000, dtype=dtype, mixed_precision=mixed)
-    return Group(made, data, step or type(made).step)
+def group(
+    algorithm: type[Algorithm], seeds, dtype=torch.float64, step=None, mixed=False, scale=1.0, **changes
+) -> Group:
+    """A freshly initialised group on the toy data, its states standardised unless they are scaled."""
+    usual = {"hidden": (32, 32), "batch_size": 16, "normalise_states": scale == 1}
+    known = {name: value for name, value in usual.items() if name in algorithm.Config.__dataclass_fields__}
+    data = toy(scale=scale)
+    config = completed(algorithm.Config(**known | changes), data, None)
+    made = algorithm(config, SIZES, seeds, 1000, dtype=dtype, mixed_precision=mixed)
+    return Group(made, make_view(algorithm, config, data, dtype=dtype), step or type(made).step)
 
 
 def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:

@@ -19,6 +19,21 @@ class Trace:
         self.config = json.loads(str(self.arrays["config"]))
         self.steps = len(self.arrays["batch/observations"])
 
+    def ensemble(self, when: str, network: str) -> dict[str, torch.Tensor]:
+        """Parameters of an ensemble that was recorded as one, with a seed axis of one."""
+        start = f"{when}/{network}/"
+        found = {key.removeprefix(start): value for key, value in self.arrays.items() if key.startswith(start)}
+        return {key.replace("/", "."): torch.from_numpy(value)[None] for key, value in found.items()}
+
+    def squashed_gaussian(self, when: str) -> dict[str, torch.Tensor]:
+        """Parameters of a policy whose heads were recorded apart: both become the output layer of one network."""
+        network = self.parameters(when, "actor_trunk")
+        heads = [self.parameters(when, f"actor_{head}") for head in ("mean", "log_std")]
+        last = len(network) // 2
+        for part in ("weight", "bias"):
+            network[f"layer{last}.{part}"] = torch.cat([head[f"layer0.{part}"] for head in heads], -1)
+        return network
+
     def parameters(self, when: str, *networks: str) -> dict[str, torch.Tensor]:
         """Parameters with a seed axis of one; several networks become members of an ensemble."""
         names = [
@@ -35,7 +50,15 @@ class Trace:
         return found
 
     def batch(self, step: int) -> Batch:
-        return Batch(*(torch.from_numpy(self.arrays[f"batch/{field}"][step])[None] for field in Batch._fields))
+        return Batch(**self._at("batch", step), noise=self._at("noise", step))
+
+    def _at(self, kind: str, step: int) -> dict[str, torch.Tensor]:
+        """The arrays of a kind at one step, by name, with a seed axis of one."""
+        return {
+            key.removeprefix(f"{kind}/"): torch.from_numpy(value[step])[None]
+            for key, value in self.arrays.items()
+            if key.startswith(f"{kind}/")
+        }
 
     def metric(self, name: str) -> np.ndarray:
         return self.arrays[f"metrics/{name}"]

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from offbench.cli.main import main
 from offbench.data import native
@@ -53,6 +54,33 @@ def test_evaluate_leaves_the_records_of_the_training_alone(dataset, tmp_path, ca
     assert not (run / "again").exists()
 
 
+def test_evaluate_films_the_first_episode(dataset, tmp_path, capsys):
+    run, film = tmp_path / "run", tmp_path / "film.gif"
+    assert main(["train", "bc", str(dataset), "--task", "pendulum", "--output", str(run), *QUICK]) == 0
+    capsys.readouterr()
+    arguments = ["evaluate", str(run), "--episodes", "2", "--output", str(tmp_path / "again"), "--video", str(film)]
+    assert main(arguments) == 0
+    record = json.loads((tmp_path / "again" / "seed-0.json").read_text())
+    assert f"video: {film}, seed 0, return {record['evaluations'][0]['returns'][0]:,.1f}" in capsys.readouterr().out
+    with Image.open(film) as image:
+        assert image.n_frames == 100
+    for name, sentence in ((film, "exists; name another file with --video"), ("film.txt", "is no name of a film")):
+        assert main(["evaluate", str(run), "--video", str(name)]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_another_return_is_asked_for_on_the_command_line(dataset, tmp_path, capsys):
+    run, again = tmp_path / "run", tmp_path / "again"
+    hidden = QUICK.index("--hidden")  # which a transformer has none of
+    small = [*QUICK[:hidden], *QUICK[hidden + 2 :], "--context", "3", "--embedding", "8", "--layers", "1"]
+    small += ["--evaluate-every", "6"]
+    assert main(["train", "dt", str(dataset), "--task", "pendulum", "--output", str(run), *small]) == 0
+    assert main(["evaluate", str(run), "--episodes", "1", "--target", "-200", "--output", str(again)]) == 0
+    record = json.loads((again / "seed-1.json").read_text())
+    assert record["config"]["evaluation_target"] == -200
+    assert json.loads((run / "seed-1.json").read_text())["config"]["evaluation_target"] != -200
+
+
 def test_first_seed_names_which_seeds(dataset, tmp_path):
     run = tmp_path / "run"
     arguments = [*QUICK, "--first-seed", "3"]
@@ -76,7 +104,7 @@ def test_help_shows_the_flags_of_the_algorithm_with_the_presets_of_the_dataset(c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: iql"),
+        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: cql, iql"),
         (["iql", "offbench/pointmaze/stich-v0"], "there is no dataset named 'offbench/pointmaze/stich-v0'; nearest:"),
         (["iql", "nowhere.hdf5"], "there is no file nowhere.hdf5"),
     ],

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from offbench.environments.rollouts import record
 from offbench.environments.simulator import make_environment, make_simulator
 from offbench.environments.task import task
 from offbench.evaluation.rollout import Evaluator, environment_seeds, returns
@@ -47,3 +48,24 @@ def test_an_evaluation_does_not_depend_on_the_other_seeds():
     together = Evaluator(task("pendulum"), [0, 7], 3).evaluate(Still(), step=5, evaluation=2)
     (alone,) = Evaluator(task("pendulum"), [7], 3).evaluate(Still(), step=5, evaluation=2)
     assert together[1] == alone
+
+
+def test_who_listens_hears_the_reward_of_every_step():
+    class Listening(Proportional):
+        def __init__(self):
+            self.heard = []
+
+        def observe(self, rewards):
+            self.heard.append(rewards.copy())
+
+    hopper, starts = task("hopper-v4"), [3, 1, 4]
+    policy = Listening()
+    totals, lengths = returns(make_simulator(hopper, 3), policy, starts)
+    heard = np.array(policy.heard)
+    np.testing.assert_allclose(heard.sum(0), totals)
+    for environment, length in enumerate(lengths):
+        assert not heard[length:, environment].any()  # an episode that has ended earns nothing more
+    assert totals == returns(make_simulator(hopper, 3), Proportional(), starts)[0]  # and nobody needs to listen
+    recording = Listening()
+    episodes = record(make_simulator(hopper, 3), recording, starts)
+    np.testing.assert_allclose(np.sum(recording.heard, 0), episodes.returns)

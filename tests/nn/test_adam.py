@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from offbench.nn.adam import Adam
+from offbench.nn.adam import Adam, clipped, gradient_norm
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -33,3 +33,51 @@ def test_a_compiled_update_counts():
         update(value, {"x": torch.ones(3)})
     assert int(adam.count) == 3
     torch.testing.assert_close(value["x"], torch.full((3,), 0.7))
+
+
+def test_equals_torch_adamw_with_warm_up():
+    torch.manual_seed(0)
+    mine = {"a": torch.randn(2, 3, dtype=torch.float64), "b": torch.randn(2, 1, 4, dtype=torch.float64)}
+    theirs = [value.clone().requires_grad_() for value in mine.values()]
+    optimiser = torch.optim.AdamW(theirs, lr=1e-2, weight_decay=0.1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda update: min((update + 1) / 20, 1))
+    adam = Adam(mine, 1e-2, weight_decay=0.1, warmup=20)
+    for _ in range(50):
+        gradients = {name: torch.randn_like(value) for name, value in mine.items()}
+        adam.update(mine, gradients)
+        for value, gradient in zip(theirs, gradients.values(), strict=True):
+            value.grad = gradient
+        optimiser.step()
+        scheduler.step()
+    for value, expected in zip(mine.values(), theirs, strict=True):
+        torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_are_clipped_seed_by_seed():
+    torch.manual_seed(0)
+    scale = torch.tensor([0.01, 1.0, 100.0], dtype=torch.float64)
+    gradients = {
+        "a": torch.randn(3, 4, dtype=torch.float64) * scale[:, None],
+        "b": torch.randn(3, 1, 5, dtype=torch.float64) * scale[:, None, None],
+    }
+    shortened, norms = clipped(gradients, 0.25), gradient_norm(gradients)
+    for seed in range(3):
+        own = [gradient[seed].clone().requires_grad_() for gradient in gradients.values()]
+        for part, gradient in zip(own, gradients.values(), strict=True):
+            part.grad = gradient[seed].clone()
+        total = torch.nn.utils.clip_grad_norm_(own, 0.25)
+        torch.testing.assert_close(norms[seed], total)
+        for part, mine in zip(own, shortened.values(), strict=True):
+            torch.testing.assert_close(mine[seed], part.grad, rtol=1e-12, atol=0)
+    assert torch.equal(shortened["a"][0], gradients["a"][0])  # short ones stay as they are, whatever the others do
+
+
+def test_adam_moves_by_clipped_gradients():
+    long, short = {"x": torch.full((1, 2), 1e3)}, {"x": torch.full((1, 2), 0.25 / 2**0.5)}
+    one, other = {"x": torch.zeros(1, 2)}, {"x": torch.zeros(1, 2)}
+    adam, plain = Adam(one, 0.1, clip=0.25), Adam(other, 0.1)
+    # Two steps, since the first is as long for any gradient.
+    for gradients in (long, {"x": torch.tensor([[0.1, 0.0]])}):
+        adam.update(one, gradients)
+        plain.update(other, short if gradients is long else gradients)
+    torch.testing.assert_close(one["x"], other["x"])

@@ -49,3 +49,55 @@ def test_orthogonal_initialisation_has_gain_root_two(inputs, outputs):
     small = weight if inputs <= outputs else weight.T
     np.testing.assert_allclose(small @ small.T, 2 * np.eye(min(inputs, outputs)), atol=1e-12)
     assert MLP(inputs, (), outputs).initialise([1], "x", "orthogonal")["layer0.bias"].abs().max() == 0
+
+
+@pytest.mark.parametrize("members", [None, 3])
+def test_the_gradient_in_the_inputs_and_its_own_gradient_equal_those_of_autograd(members):
+    mlp = MLP(5, (8, 7, 6), 1, members=members)
+    parameters = mlp.initialise([0, 1], "critic")
+    x = torch.randn(2, 9, 5, dtype=torch.float64)
+    values, gradient = mlp.with_input_gradient(parameters, x, first=3)
+    torch.testing.assert_close(values, mlp(parameters, x))
+
+    def by_autograd(p, weights):
+        def total(member):
+            own = p if members is None else {name: value[:, member] for name, value in p.items()}
+            return lambda inputs: MLP(5, (8, 7, 6), 1)(own, inputs).sum()
+
+        parts = [torch.func.grad(total(member))(x)[..., 3:] for member in range(members or 1)]
+        found = parts[0] if members is None else torch.stack(parts, 1)
+        return (found * weights).sum(), found
+
+    weights = torch.randn_like(gradient)
+    second, expected = torch.func.grad(by_autograd, has_aux=True)(parameters, weights)
+    torch.testing.assert_close(gradient, expected)
+    own = torch.func.grad(lambda p: (mlp.with_input_gradient(p, x, 3)[1] * weights).sum())(parameters)
+    for name, value in second.items():
+        torch.testing.assert_close(own[name], value, msg=name)
+
+
+def test_hidden_biases_and_bounds_of_the_output_can_be_set():
+    parameters = MLP(4, (50, 40), 3, members=2).initialise([0], "x", hidden_bias=0.1, output_bound=1e-3)
+    for layer in (0, 1):
+        assert (parameters[f"layer{layer}.bias"] == 0.1).all()
+    for part in ("weight", "bias"):
+        largest = parameters[f"layer2.{part}"].abs().max()
+        assert 5e-4 < largest <= 1e-3
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_layer_normalisation_equals_torch_modules(norm_first):
+    mlp = MLP(5, (7, 6), 2, layer_norm=True, norm_first=norm_first)
+    parameters = mlp.initialise([4], "value")
+    for name, value in parameters.items():
+        if "scale" in name or "shift" in name:
+            value += torch.randn_like(value)
+    x = torch.randn(1, 11, 5, dtype=torch.float64)
+    expected = x[0]
+    for i in range(2):
+        expected = expected @ parameters[f"layer{i}.weight"][0] + parameters[f"layer{i}.bias"][0]
+        norm = torch.nn.LayerNorm(expected.shape[-1], dtype=torch.float64)
+        norm.weight.data, norm.bias.data = parameters[f"layer{i}.scale"][0, 0], parameters[f"layer{i}.shift"][0, 0]
+        expected = torch.relu(norm(expected)) if norm_first else norm(torch.relu(expected))
+    expected = expected @ parameters["layer2.weight"][0] + parameters["layer2.bias"][0]
+    torch.testing.assert_close(mlp(parameters, x)[0], expected)

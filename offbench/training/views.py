@@ -1,0 +1,51 @@
+"""From a dataset to the view that an algorithm learns from."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import torch
+
+from offbench.algorithms.base import Algorithm, View
+from offbench.data.sequences import FACTS, facts
+from offbench.data.trajectories import Array, Trajectories
+from offbench.errors import DataError
+
+
+def check_requirements(algorithm: type[Algorithm], data: Trajectories) -> None:
+    """Refuse data that lack a column which the algorithm learns from, with a DataError."""
+    missing = [name for name in algorithm.requires if getattr(data, name) is None]
+    if missing:
+        name = data.provenance.dataset or "this dataset"
+        wanted = " and ".join(algorithm.requires)
+        raise DataError(f"{algorithm.__name__} learns from {wanted}, and {name} has no {missing[0]}")
+
+
+def completed(config: Any, data: Trajectories, episode_limit: int | None) -> Any:
+    """The config, with each field that is None and named after one of the data's `facts` set to it.
+
+    episode_limit: of the task, where it is known.
+    """
+    missing = [name for name in FACTS if getattr(config, name, 0) is None]
+    known = facts(data, episode_limit) if missing else {}
+    return dataclasses.replace(config, **{name: known[name] for name in missing})
+
+
+def make_view(
+    algorithm: type[Algorithm],
+    config: Any,
+    data: Trajectories,
+    action_range: tuple[Array, Array] | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> View:
+    """The data as the algorithm learns from them, on the device.
+
+    Options of the view are those fields of the config that are called the same (``normalise_states``, ``context``).
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    options = {name: fields[name] for name in inspect.signature(algorithm.view).parameters if name in fields}
+    view: View = algorithm.view(data, action_range=action_range, device=device, dtype=dtype, **options)
+    return view
