@@ -15,6 +15,7 @@ import argparse
 import statistics
 import threading
 import time
+import warnings
 from collections import deque
 
 import gymnasium
@@ -163,6 +164,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # For a hundred observations a second thread wins nothing, and while it waits for more it takes MuJoCo's processor.
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)
     for name in arguments.tasks:
         compare(name, arguments.rounds, arguments.limit)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 from offbench.data.policy import Policy, tell
 from offbench.environments.simulator import Simulator, make_simulator
@@ -44,6 +46,17 @@ def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple
     return totals.tolist(), lengths.tolist()
 
 
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch act with one thread: the others spin while they wait for work, on the cores that simulators need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Evaluator:
     """Evaluates the policies of several seeds in one task, again and again, on the same simulator.
 
@@ -58,7 +71,8 @@ class Evaluator:
     def evaluate(self, policy: Policy, step: int, evaluation: int) -> list[EvaluationRecord]:
         """One record a seed, for the policies after ``step`` updates, on the starts of that evaluation."""
         starts = [environment_seeds(seed, evaluation, self.episodes) for seed in self.seeds]
-        totals, lengths = returns(self.simulator, policy, [start for own in starts for start in own])
+        with one_torch_thread():
+            totals, lengths = returns(self.simulator, policy, [start for own in starts for start in own])
         records = []
         for row, own in enumerate(starts):
             part = slice(row * self.episodes, (row + 1) * self.episodes)

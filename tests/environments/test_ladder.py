@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def rung(name, mean):
 def actor(seed=0, sizes=(3, 8, 8, 4)):
     generator = np.random.default_rng(seed)
     parameters = {}
-    for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         parameters[f"layer{i}.weight"] = generator.normal(size=(fan_in, fan_out)).astype(np.float32)
         parameters[f"layer{i}.bias"] = generator.normal(size=(1, fan_out)).astype(np.float32)
     return parameters

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_what_does_not_fit_is_said(pendulum_file, tmp_path):
     for changes, message in (
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"hidden": (16, 0)}, r"hidden must be at least 1, not \(16, 0\)"),
-        ({"learning_rate": float("nan")}, "learning_rate must be finite, not nan"),
+        ({"learning_rate": float("nan")}, r"learning_rate must lie in \(0, 1\], not nan"),
         ({"device": "gpu"}, "there is no device 'gpu'; use cpu, cuda"),
         ({"device": "cuda:99"}, "the device cuda:99 was asked for and this machine has"),
     ):
@@ -234,10 +235,14 @@ def test_an_output_that_cannot_be_written_is_noticed_before_training(pendulum_fi
 # Checkpoints between two records of the losses must not hold sums that are not finite: such a manifest cannot be read.
 @pytest.mark.parametrize("steps", [100, 1000])
 def test_divergence_is_said(pendulum_file, tmp_path, steps):
-    arguments = {"seeds": 1, "steps": steps, "output": tmp_path / "x", "learning_rate": 1e30, "episodes": 1, **SMALL}
+    data = native.load(pendulum_file)
+    native.save(replace(data, rewards=1e25 * data.rewards), tmp_path / "huge.offbench")  # whose squares are infinite
+    arguments = {"seeds": 1, "steps": steps, "output": tmp_path / "x", "episodes": 1, **SMALL}
     for resume in (False, True):
         with pytest.raises(OffbenchError, match=r"training diverged: seed 0 has .* try a smaller learning rate"):
-            offbench.train("iql", pendulum_file, checkpoint_every=steps // 200 + 1, resume=resume, **arguments)
+            offbench.train(
+                "iql", tmp_path / "huge.offbench", checkpoint_every=steps // 200 + 1, resume=resume, **arguments
+            )
 
 
 def test_a_split_with_less_supervision_is_refused_by_what_needs_all_of_it(tmp_path):
