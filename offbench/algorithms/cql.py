@@ -67,6 +67,7 @@ class CQLConfig:
     def __post_init__(self) -> None:
         within("conservatism", self.conservatism, 0, float("inf"))
         within("sampled_actions", self.sampled_actions, 1, 10_000)
+        within("critic_hidden", min(self.critic_hidden or (1,)), 1, float("inf"))
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
         within("learning_rate", self.learning_rate, 0, 1, open_low=True)

@@ -1,11 +1,14 @@
-"""``offbench algorithms``: what can be trained, with sources, hyperparameters and presets."""
+"""``offbench algorithms``: what can be trained, with sources, hyperparameters, presets and published scores."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any
 
 import tyro
@@ -13,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from offbench.algorithms import registry
+from offbench.algorithms.published import PublishedScore, published_scores
 
 
 def list_algorithms() -> None:
@@ -29,7 +33,7 @@ def list_algorithms() -> None:
 
 
 def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
-    """Show an algorithm: the paper's idea, its hyperparameters, and the presets of datasets with their source.
+    """Show an algorithm: the paper's idea, its hyperparameters, the presets of datasets, and published scores.
 
     Example: offbench algorithms show iql
 
@@ -38,17 +42,59 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
     """
     found = registry.algorithm(name)
     console = Console(highlight=False)
-    console.print(inspect.getdoc(sys.modules[found.__module__]), markup=False)
-    hyperparameters = Table("flag", "default", title="hyperparameters", title_justify="left")
-    for field in dataclasses.fields(found.Config):
-        hyperparameters.add_row(f"--{field.name.replace('_', '-')}", str(field.default))
-    console.print(hyperparameters)
+    paragraphs = (inspect.getdoc(sys.modules[found.__module__]) or "").split("\n\n")
+    console.print("\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs), markup=False)
+    console.print(f"\nEquations: {found.__module__}, class {found.__name__}\n", markup=False)
+    console.print(_hyperparameters(found.Config))
     if found.presets:
-        presets = Table("datasets", "values", "source", title="presets", title_justify="left")
+        presets = _table("presets", "datasets", "values", "source")
         for preset in found.presets:
             values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
             presets.add_row(", ".join(preset.datasets), values, preset.source)
         console.print(presets)
+    scores = published_scores(name)
+    if scores:
+        console.print(_published(scores))
+
+
+def _hyperparameters(config: type) -> Table:
+    table = _table("hyperparameters", "flag", "default", "meaning")
+    meanings = field_docstrings(config)
+    for field in dataclasses.fields(config):
+        table.add_row(f"--{field.name.replace('_', '-')}", str(field.default), meanings.get(field.name, ""))
+    return table
+
+
+def _published(scores: list[PublishedScore]) -> Table:
+    title = "published scores of the last evaluation, mean and standard deviation over seeds"
+    table = _table(title, "dataset", "settings", "score", "seeds", "source")
+    for score in scores:
+        shown = f"{score.mean:.1f} ± {score.std:.1f}"
+        table.add_row(score.dataset, score.settings, shown, str(score.seeds), score.source)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # names of datasets are copied from here
+    return table
+
+
+def field_docstrings(config: type) -> dict[str, str]:
+    """The string below each field of a dataclass, by the field's name; empty without source code."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
+    except (OSError, TypeError):
+        return {}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    found = {}
+    for statement, below in pairwise(body):
+        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            continue
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[statement.target.id] = inspect.cleandoc(str(below.value.value))
+    return found
 
 
 commands: dict[str, Callable[..., Any]] = {"list": list_algorithms, "show": show_algorithm}

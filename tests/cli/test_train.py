@@ -122,6 +122,9 @@ def test_algorithms_are_listed_and_shown(capsys):
     assert "Implicit Q-Learning" in capsys.readouterr().out
     assert main(["algorithms", "show", "iql"]) == 0
     out = capsys.readouterr().out
+    assert "arXiv 2110.06169" in out
     assert "--expectile" in out
+    assert "makes V the mean of Q" in " ".join(out.split())
     assert "antmaze-*" in out
+    assert "67.5 ± 3.8" in out
     assert "eeeeef26" in out

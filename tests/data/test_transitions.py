@@ -230,3 +230,41 @@ def test_action_free_and_reward_free_data_have_transitions_too():
     assert batch.actions.shape == (1, 2, 0)
     assert batch.rewards.tolist() == [[0, 0]]
     assert batch.terminations.tolist() == [[0, 1]]
+
+
+@settings(deadline=None)
+@given(SHAPES.filter(lambda parts: any(n > 1 or end == "t" for n, end, _ in parts)))
+def test_next_actions_are_those_of_the_same_episode_and_zero_after_a_termination(parts):
+    lengths, ends, known = zip(*parts, strict=True)
+    data = episodes(lengths, ends, known)
+    made = Transitions(data, next_actions=True, action_range=(np.full(2, -2, np.float32), np.full(2, 2, np.float32)))
+    batch = made.batch(torch.arange(len(made))[None])
+    expected = []
+    for episode, end in zip(data, ends, strict=True):
+        half = episode.actions / 2  # the range is twice as wide as [-1, 1]
+        expected += [(half[t], half[t + 1]) for t in range(episode.steps - 1)]
+        if end == "t":
+            expected.append((half[-1], 0 * half[-1]))
+    actions, following = map(np.array, zip(*expected, strict=True))
+    np.testing.assert_allclose(batch.actions[0], actions, atol=1e-6)
+    np.testing.assert_allclose(batch.next_actions[0], following, atol=1e-6)
+
+
+def test_without_a_second_action_there_is_no_transition_with_a_next_one():
+    with pytest.raises(DataError, match="every episode ends without a second action"):
+        Transitions(episodes([1, 1], "lc", [True, True]), next_actions=True)
+
+
+@pytest.mark.parametrize(("kind", "scale", "shift"), [("times_10_minus_5", 10, -5), ("times_100", 100, 0)])
+def test_rewards_of_goals_are_scaled_and_shifted(kind, scale, shift):
+    original = episodes([4, 5], "lt", [True, True])
+    _, _, rewards, *_ = everything(Transitions(original, reward_transform=kind))
+    np.testing.assert_allclose(rewards, scale * original.rewards + shift, rtol=1e-5, atol=1e-4)
+
+
+def test_a_top_fraction_keeps_the_best_episodes():
+    original = episodes([4, 5, 3], "ltl", [True, True, True])
+    order = np.argsort(-original.returns)
+    states, *_ = everything(Transitions(original, top_fraction=0.67))
+    expected = np.concatenate([original[int(i)].observations[:-1] for i in sorted(order[:2])])
+    np.testing.assert_array_equal(states, expected)
