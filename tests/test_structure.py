@@ -31,10 +31,11 @@ ALLOWED = {
     "training": _RUNNING,
     "evaluation": _RUNNING,
     "behaviours": _RUNNING,
+    "conformance": _RUNNING,
     "sweep": _RUNNING,
     "leaderboard": _RUNNING | {"sweep", "report"},
     "report": _RUNNING | {"sweep", "leaderboard"},
-    "cli": _RUNNING | {"behaviours", "sweep", "leaderboard", "report"},
+    "cli": _RUNNING | {"behaviours", "conformance", "sweep", "leaderboard", "report"},
 }
 # Readable by running code that is in them.
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

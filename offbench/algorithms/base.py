@@ -68,7 +68,14 @@ class View(Protocol):
 
 
 class Acting(Protocol):
-    """The policies of an algorithm's seeds with what they remember of the episodes under way."""
+    """The policies of an algorithm's seeds with what they remember of the episodes under way.
+
+    Attributes:
+        memory: all that is remembered, by name, each (seeds, batch, ...), and replaced rather than changed in place, so
+            that one step of the policy can be written to a file as a function.
+    """
+
+    memory: dict[str, Tensor]
 
     def reset(self, mask: Tensor) -> None:
         """Forget the episodes where mask (seeds, batch) is true, which begin anew."""
@@ -97,6 +104,8 @@ class Algorithm(ABC):
         phase: number of the coming update modulo ``period``, set by whoever calls ``step``; a Python int, so that each
             phase is compiled as a function of its own.
         latest: where ``period`` is above 1, the last value (seeds,) of each metric; 0 before the first.
+        quick: hyperparameters with which it is small and learns fast, for ``offbench check``, where ``hidden``,
+            ``batch_size`` and fields that end in ``learning_rate`` need not be named.
     """
 
     Config: ClassVar[type]
@@ -105,6 +114,7 @@ class Algorithm(ABC):
     metrics: ClassVar[tuple[str, ...]]
     period: ClassVar[int] = 1  # after how many updates their kinds repeat: 2 where the policy moves every second time
     presets: ClassVar[tuple[Preset, ...]] = ()
+    quick: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -197,15 +207,16 @@ class Algorithm(ABC):
 
     def step(self, data: View, indices: Tensor) -> Tensor:
         """Update on what the data hold at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
-        drawn = {
-            name: standard_normal(self.keys, self.count, name, shape, self.dtype)
-            for name, shape in self.noise().items()
-        }
-        values = self.update(data.batch(indices)._replace(noise=drawn))
+        values = self.update(data.batch(indices)._replace(noise=self.drawn()))
         self.count.add_(1)
         for name, latest in self.latest.items():
             latest.copy_(values.setdefault(name, latest))
         return torch.stack([values[name] for name in self.metrics])
+
+    def drawn(self) -> dict[str, Tensor]:
+        """The noise of the coming update, a function of seeds and count: (seeds, *shape) by name."""
+        shapes = self.noise().items()
+        return {name: standard_normal(self.keys, self.count, name, shape, self.dtype) for name, shape in shapes}
 
     def state(self) -> dict[str, Tensor]:
         """All tensors that a later update depends on, by name; those with axes lead with the seed axis."""
@@ -231,7 +242,7 @@ class Memoryless:
     """An algorithm's policies that look at the present observation alone."""
 
     def __init__(self, algorithm: Algorithm) -> None:
-        self.act = algorithm.act
+        self.act, self.memory = algorithm.act, dict[str, Tensor]()
 
     def reset(self, mask: Tensor) -> None:
         """Nothing to forget."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -84,6 +84,7 @@ class CQL(Algorithm):
     Config = CQLConfig
     metrics: ClassVar[tuple[str, ...]] = ("critic_loss", "actor_loss", "temperature_loss", "multiplier_loss")
     config: CQLConfig
+    quick: ClassVar[Mapping[str, Any]] = {"sampled_actions": 2}
     presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("hopper-medium-v*",), {"reward_transform": "return_range"}, _CORL),
         Preset(("maze2d-*",), {"lagrange": True, "target_gap": 5.0}, _CORL),

@@ -12,9 +12,9 @@ its rewards) is the official code's "delayed" mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -87,6 +87,14 @@ class DecisionTransformer(Algorithm):
     view: ClassVar[Callable[..., View]] = Sequences
     metrics: ClassVar[tuple[str, ...]] = ("actor_loss",)
     config: DecisionTransformerConfig
+    quick: ClassVar[Mapping[str, Any]] = {
+        "context": 3,
+        "embedding": 16,
+        "layers": 1,
+        "heads": 2,
+        "warmup": 0,
+        "dropout": 0.0,
+    }
     presets: ClassVar[tuple[Preset, ...]] = (
         _corl(["halfcheetah-*"], [12000.0, 6000.0], 1000.0),
         _corl(["hopper-*"], [3600.0, 1800.0], 1000.0),
@@ -183,24 +191,32 @@ class Window:
 
     The whole window is read anew at each step. Keeping keys and values of earlier steps would not be exact once the
     window slides: all but the first block's have seen steps that are no longer in it.
+
+    Attributes:
+        memory: ``age`` (seeds, batch), steps done; ``to_go`` (seeds, batch), scaled return still to be earned;
+            ``returns`` (seeds, batch, K), ``states`` (seeds, batch, K, observation) and ``actions`` (seeds, batch, K,
+            action) of the window. Empty before the first reset.
     """
 
     def __init__(self, algorithm: DecisionTransformer) -> None:
         self.algorithm, self.context = algorithm, algorithm.config.context
-        self.age: Tensor | None = None
+        self.memory: dict[str, Tensor] = {}
 
     def reset(self, mask: Tensor) -> None:
         """Begin new episodes, which are asked for the evaluation target, where mask (seeds, batch) is true."""
-        if self.age is None or self.age.shape != mask.shape:
-            sizes = self.algorithm.sizes
-            self.returns = torch.zeros(*mask.shape, self.context, dtype=self.algorithm.dtype, device=mask.device)
-            self.states = self.returns.unsqueeze(-1).repeat(1, 1, 1, sizes.observation)
-            self.actions = self.returns.unsqueeze(-1).repeat(1, 1, 1, sizes.action)
-            self.to_go = torch.zeros_like(self.returns[..., 0])
-            self.age = torch.zeros_like(mask, dtype=torch.int64)
+        if not self.memory or self.memory["age"].shape != mask.shape:
+            returns = torch.zeros(*mask.shape, self.context, dtype=self.algorithm.dtype, device=mask.device)
+            self.memory = {
+                "age": torch.zeros_like(mask, dtype=torch.int64),
+                "to_go": torch.zeros_like(returns[..., 0]),
+                "returns": returns,
+                "states": returns.unsqueeze(-1).repeat(1, 1, 1, self.algorithm.sizes.observation),
+                "actions": returns.unsqueeze(-1).repeat(1, 1, 1, self.algorithm.sizes.action),
+            }
             mask = torch.ones_like(mask)
-        self.age.masked_fill_(mask, 0)
-        self.to_go.masked_fill_(mask, self.algorithm.target / self.algorithm.scale)
+        m = self.memory
+        target = self.algorithm.target / self.algorithm.scale
+        self.memory = m | {"age": m["age"].masked_fill(mask, 0), "to_go": m["to_go"].masked_fill(mask, target)}
 
     def act(self, observations: Tensor) -> Tensor:
         """Actions (seeds, batch, action) for observations (seeds, batch, observation).
@@ -208,35 +224,47 @@ class Window:
         Raises:
             OffbenchError: it was never reset for so many episodes, or an episode exceeds ``episode_limit``.
         """
-        if self.age is None or self.age.shape != observations.shape[:2]:
+        m = self.memory
+        if not m or m["age"].shape != observations.shape[:2]:
             raise OffbenchError("a policy with a memory was asked to act before its reset; call reset(mask) first")
-        if int(self.age.max()) >= self.algorithm.limit:
-            raise OffbenchError(f"an episode exceeds {self.algorithm.limit} steps; train with a larger episode_limit")
-        place = self.age.clamp(max=self.context - 1)
-        self._slide((self.age >= self.context).unsqueeze(-1))
-        here = (*torch.meshgrid(*(torch.arange(n, device=place.device) for n in place.shape), indexing="ij"), place)
-        self.states[here], self.returns[here] = observations, self.to_go
-        count = int(place.max()) + 1  # what lies behind an episode's own place does not reach back to it
+        count = self._steps_in_use(m["age"])
+        place = m["age"].clamp(max=self.context - 1)
+        full = (m["age"] >= self.context).unsqueeze(-1)
+        here = torch.arange(self.context, device=place.device) == place.unsqueeze(-1)  # (seeds, batch, K)
+        returns = torch.where(here, m["to_go"].unsqueeze(-1), _slid(m["returns"], full))
+        full, there = full.unsqueeze(-1), here.unsqueeze(-1)
+        states = torch.where(there, observations.unsqueeze(2), _slid(m["states"], full))
+        actions = torch.where(there, 0, _slid(m["actions"], full))
+
         actor = self.algorithm.networks["actor"]
-        steps = (self.age - place).unsqueeze(-1) + torch.arange(count, device=place.device)
-        times = actor["time.weight"][here[0].unsqueeze(-1), steps]
-        returns, states, actions = (part[:, :, :count] for part in (self.returns, self.states, self.actions))
-        chosen = self.algorithm.predict(actor, returns, states, actions, times)[here]
-        self.actions[here] = chosen
-        self.age += 1
+        steps = (m["age"] - place).unsqueeze(-1) + torch.arange(count, device=place.device)
+        seeds = torch.arange(len(steps), device=place.device).view(-1, 1, 1)
+        times = actor["time.weight"][seeds, steps]
+        shown = [part[:, :, :count] for part in (returns, states, actions)]
+        predicted = self.algorithm.predict(actor, shown[0], shown[1], shown[2], times)
+        chosen = torch.where(there[:, :, :count], predicted, 0).sum(2)
+        actions = torch.where(there, chosen.unsqueeze(2), actions)
+        self.memory = m | {"age": m["age"] + 1, "returns": returns, "states": states, "actions": actions}
         return chosen
+
+    def _steps_in_use(self, age: Tensor) -> int:
+        """How much of the windows is read: what lies behind an episode's own place does not reach back to it."""
+        if torch.compiler.is_exporting():  # a graph that is written to a file cannot depend on numbers: it reads all
+            return self.context
+        oldest = int(age.max())
+        if oldest >= self.algorithm.limit:
+            raise OffbenchError(f"an episode exceeds {self.algorithm.limit} steps; train with a larger episode_limit")
+        return min(oldest, self.context - 1) + 1
 
     def observe(self, rewards: Tensor) -> None:
         """Lower what remains to be earned by rewards (seeds, batch)."""
-        if self.age is not None:
-            self.to_go -= rewards / self.algorithm.scale
+        if self.memory:
+            self.memory = self.memory | {"to_go": self.memory["to_go"] - rewards / self.algorithm.scale}
 
-    def _slide(self, full: Tensor) -> None:
-        """Drop the first step of the windows where full (seeds, batch, 1) is true."""
-        self.returns = torch.where(full, self.returns.roll(-1, 2), self.returns)
-        for name in ("states", "actions"):
-            part = getattr(self, name)
-            setattr(self, name, torch.where(full.unsqueeze(-1), part.roll(-1, 2), part))
+
+def _slid(window: Tensor, full: Tensor) -> Tensor:
+    """The window (seeds, batch, K, ...) without its first step where it is full."""
+    return torch.where(full, window.roll(-1, 2), window)
 
 
 def _embedded(actor: Parameters, name: str, values: Tensor) -> Tensor:

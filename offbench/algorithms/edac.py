@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -68,6 +68,7 @@ class EDAC(Algorithm):
     Config = EDACConfig
     metrics: ClassVar[tuple[str, ...]] = ("temperature_loss", "actor_loss", "critic_loss")
     config: EDACConfig
+    quick: ClassVar[Mapping[str, Any]] = {"critics": 3}
     presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("halfcheetah-medium-expert-v*", "walker2d-medium-expert-v*"), {"critics": 10, "diversity": 5.0}, _CORL),
         Preset(("halfcheetah-medium-*", "walker2d-medium-*", "antmaze-*"), {"critics": 10, "diversity": 1.0}, _CORL),

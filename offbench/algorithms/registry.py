@@ -1,4 +1,9 @@
-"""Algorithms by name: ours, those of installed packages (entry points), and ``module:Class``."""
+"""Algorithms by name: ours, those of installed packages (entry points), and ``module:Class``.
+
+What is found is of one of two kinds: a subclass of `Algorithm`, or a learner, which is a class or an object with
+``fit(data, task, seed, budget)`` (`offbench.training.fitting`). A learner that is a dataclass has its fields as
+hyperparameters; any other has none.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,13 @@ import dataclasses
 import hashlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeGuard
 
 from offbench.algorithms.base import Algorithm, Preset
 from offbench.errors import OffbenchError, UnknownNameError
@@ -36,25 +43,96 @@ def names() -> dict[str, str]:
     return OURS | {point.name: point.value for point in entry_points(group=GROUP)}
 
 
-def algorithm(name: str) -> type[Algorithm]:
-    """The class of a registered name or of ``module:Class``.
+def find(name: str) -> Any:
+    """What a registered name or ``module:Class`` stands for: a subclass of Algorithm, or a learner.
+
+    A module in the current folder is found, too.
 
     Raises:
         UnknownNameError: the name is not registered.
-        OffbenchError: the class cannot be imported or is no Algorithm.
+        OffbenchError: it cannot be imported, or it is neither.
     """
     known = names()
     target = name if ":" in name else known.get(name)
     if target is None:
         raise UnknownNameError("algorithm", name, known, "a class of your own is named as module:Class")
+    if ":" in name:
+        _search_current_folder()
+    found = _imported(target)
+    if not (is_algorithm(found) or callable(getattr(found, "fit", None))):
+        raise OffbenchError(
+            f"{target} is no algorithm; it must be a subclass of offbench.algorithms.base.Algorithm or have "
+            "fit(data, task, seed, budget)"
+        )
+    return found
+
+
+def algorithm(name: str) -> type[Algorithm]:
+    """The subclass of Algorithm that a registered name or ``module:Class`` stands for.
+
+    Raises:
+        UnknownNameError: the name is not registered.
+        OffbenchError: it cannot be imported, or it is no subclass of Algorithm.
+    """
+    found = find(name)
+    if not is_algorithm(found):
+        raise OffbenchError(f"{name} has a fit of its own; a subclass of offbench.algorithms.base.Algorithm is needed")
+    return found
+
+
+def is_algorithm(found: Any) -> TypeGuard[type[Algorithm]]:
+    """Whether it is a subclass of Algorithm; what else `find` gives is a learner."""
+    return inspect.isclass(found) and issubclass(found, Algorithm)
+
+
+def title(found: Any) -> str:
+    """``module:Class`` of what was found; that of its class where it is an object."""
+    if inspect.ismodule(found):
+        return found.__name__
+    named = found if inspect.isclass(found) else type(found)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def cause(error: BaseException) -> str:
+    """An exception of somebody else's code in one line: its type and what it says."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _search_current_folder() -> None:
+    """Look for modules in the current folder first, as ``python -m`` does and installed commands do not."""
+    folder = str(Path.cwd())
+    if not {"", folder} & set(sys.path):
+        sys.path.insert(0, folder)
+
+
+def _imported(target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:  # ValueError: an empty name of a module
-        raise OffbenchError(f"the algorithm {target} cannot be imported: {error}") from error
-    if not (inspect.isclass(found) and issubclass(found, Algorithm)):
-        raise OffbenchError(f"{target} is no algorithm; it must be a subclass of offbench.algorithms.base.Algorithm")
-    return found
+        return getattr(import_module(module), attribute)
+    # Anything may come from a module that is run for the first time; SystemExit from one that is a whole program.
+    except (Exception, SystemExit) as error:
+        raise OffbenchError(f"the algorithm {target} cannot be imported: {cause(error)}") from error
+
+
+# -------------------------------------------------------------------- hyperparameters
+
+
+@dataclasses.dataclass(frozen=True)
+class NoHyperparameters:
+    """The config of a learner that is no dataclass."""
+
+
+def config_type(found: Any) -> type[Any]:
+    """The dataclass whose fields are the hyperparameters: a learner's own class, if it is one."""
+    if is_algorithm(found):
+        return found.Config
+    return found if inspect.isclass(found) and dataclasses.is_dataclass(found) else NoHyperparameters
+
+
+def hyperparameters(found: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that are set from outside."""
+    return [field for field in dataclasses.fields(config_type(found)) if field.init]
 
 
 def preset(found: type[Algorithm], dataset: str) -> Preset | None:
@@ -68,21 +146,70 @@ def preset(found: type[Algorithm], dataset: str) -> Preset | None:
     return next((p for p in found.presets if any(fnmatch(n, pattern) for n in names for pattern in p.datasets)), None)
 
 
-def configure(found: type[Algorithm], dataset: str, changes: Mapping[str, Any]) -> Any:
-    """The algorithm's config: its defaults, then the dataset's preset, then ``changes``.
+def configure(found: Any, dataset: str, changes: Mapping[str, Any]) -> Any:
+    """The config: its defaults, then the dataset's preset, then ``changes``. A dataclass learner is its own config.
 
     Raises:
         UnknownNameError: a change names no field of the config.
+        OffbenchError: a learner cannot be made of these values.
     """
-    fields = {field.name for field in dataclasses.fields(found.Config)}
+    known = [field.name for field in hyperparameters(found)]
     for name in changes:
-        if name not in fields:
-            raise UnknownNameError(f"hyperparameter of {found.__name__}", name, fields)
-    published = preset(found, dataset)
-    return found.Config(**{**(published.values if published else {}), **changes})
+        if name not in known:
+            raise UnknownNameError(f"hyperparameter of {getattr(found, '__name__', title(found))}", name, known)
+    if is_algorithm(found):
+        published = preset(found, dataset)
+        return found.Config(**{**(published.values if published else {}), **changes})
+    for field in hyperparameters(found):
+        given = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if not given and field.name not in changes:
+            raise OffbenchError(f"the field {field.name} of {title(found)} has no default; give it one")
+    try:
+        return config_type(found)(**changes)
+    except OffbenchError:
+        raise
+    except Exception as error:
+        raise OffbenchError(f"{title(found)} cannot be made: {cause(error)}") from error
 
 
-def source_digest(found: type[Algorithm]) -> str:
-    """SHA-256 of the file that defines the algorithm, so that a record says which code it measured."""
-    module = sys.modules[found.__module__]
-    return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()
+# -------------------------------------------------------------------- source
+
+
+def source_digest(found: Any) -> str:
+    """SHA-256 of the file that defines it, so that a record says which code it measured.
+
+    A class of a notebook has no file: there it is the source of the functions of the class, and what they call in
+    other cells is not seen. For an object, it is the file of its class and that of its ``fit``.
+
+    Raises:
+        OffbenchError: there is no source to be had.
+    """
+    parts = [found] if inspect.isclass(found) else [type(found), found.fit]
+    texts = [text for part in parts for text in _source(part)]
+    if not texts:
+        raise OffbenchError(
+            f"the source of {title(found)} cannot be read, so no record could say what was run; write the class to a "
+            "file and name it as module:Class"
+        )
+    return hashlib.sha256("".join(dict.fromkeys(texts)).encode()).hexdigest()
+
+
+def _source(part: Any) -> Iterator[str]:
+    """The text of the module of a class or function; where that is no file, of the functions themselves."""
+    module = sys.modules.get(getattr(part, "__module__", None) or "")
+    if module is not None and (text := _text(module)):
+        yield text
+        return
+    bases = [base for base in part.__mro__ if base.__module__ == part.__module__] if inspect.isclass(part) else []
+    for function in [value for base in bases for value in vars(base).values()] or [part]:
+        plain = getattr(function, "fget", None) or getattr(function, "__func__", function)  # of properties and methods
+        if isinstance(plain, FunctionType) and (text := _text(plain)):
+            yield text
+
+
+def _text(part: Any) -> str:
+    """Its source; empty where there is none, as for what a dataclass writes itself."""
+    try:
+        return inspect.getsource(part)
+    except (OSError, TypeError):
+        return ""

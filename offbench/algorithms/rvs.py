@@ -126,18 +126,23 @@ class RvS(Algorithm):
 
 
 class Asked:
-    """What each episode under way is asked for: a sum that rewards lower, or an average that stays."""
+    """What each episode under way is asked for: a sum that rewards lower, or an average that stays.
+
+    Attributes:
+        memory: ``to_go`` (seeds, batch), the scaled sum; empty before the first reset.
+    """
 
     def __init__(self, algorithm: RvS) -> None:
         self.algorithm = algorithm
-        self.to_go: Tensor | None = None
+        self.memory: dict[str, Tensor] = {}
 
     def reset(self, mask: Tensor) -> None:
         """Ask for the evaluation target anew where mask (seeds, batch) is true."""
-        if self.to_go is None or self.to_go.shape != mask.shape:
-            self.to_go = torch.zeros(mask.shape, dtype=self.algorithm.dtype, device=mask.device)
+        if not self.memory or self.memory["to_go"].shape != mask.shape:
+            self.memory = {"to_go": torch.zeros(mask.shape, dtype=self.algorithm.dtype, device=mask.device)}
             mask = torch.ones_like(mask)
-        self.to_go.masked_fill_(mask, self.algorithm.target / self.algorithm.scale)
+        target = self.algorithm.target / self.algorithm.scale
+        self.memory = {"to_go": self.memory["to_go"].masked_fill(mask, target)}
 
     def act(self, observations: Tensor) -> Tensor:
         """Actions (seeds, batch, action) for observations (seeds, batch, observation).
@@ -145,12 +150,12 @@ class Asked:
         Raises:
             OffbenchError: it was never reset for so many episodes.
         """
-        if self.to_go is None or self.to_go.shape != observations.shape[:2]:
+        to_go = self.memory.get("to_go")
+        if to_go is None or to_go.shape != observations.shape[:2]:
             raise OffbenchError("a policy with a memory was asked to act before its reset; call reset(mask) first")
-        start = torch.zeros_like(self.to_go)
-        return self.algorithm.choose(observations, self.algorithm.conditions(self.to_go, start))
+        return self.algorithm.choose(observations, self.algorithm.conditions(to_go, torch.zeros_like(to_go)))
 
     def observe(self, rewards: Tensor) -> None:
         """Lower the sum that is to be earned by rewards (seeds, batch)."""
-        if self.to_go is not None and self.algorithm.config.condition == "sum":
-            self.to_go -= rewards / self.algorithm.scale
+        if self.memory and self.algorithm.config.condition == "sum":
+            self.memory = {"to_go": self.memory["to_go"] - rewards / self.algorithm.scale}

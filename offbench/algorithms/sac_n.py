@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -63,6 +63,7 @@ class SACN(Algorithm):
     Config = SACNConfig
     metrics: ClassVar[tuple[str, ...]] = ("temperature_loss", "actor_loss", "critic_loss")
     config: SACNConfig
+    quick: ClassVar[Mapping[str, Any]] = {"critics": 3}
     presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("halfcheetah-medium-*",), {"critics": 10}, _CORL),
         Preset(("hopper-medium-v*",), {"critics": 500}, _CORL),

@@ -17,6 +17,8 @@ from rich.table import Table
 
 from offbench.algorithms import registry
 from offbench.algorithms.published import PublishedScore, published_scores
+from offbench.errors import OffbenchError
+from offbench.training.views import requirements
 
 
 def list_algorithms() -> None:
@@ -26,9 +28,12 @@ def list_algorithms() -> None:
     """
     table = Table("name", "algorithm", "learns from")
     for name in sorted(registry.names()):
-        found = registry.algorithm(name)
-        title = (inspect.getdoc(sys.modules[found.__module__]) or "").split("\n", 1)[0]
-        table.add_row(name, title, ", ".join(found.requires))
+        try:
+            found = registry.find(name)
+        except OffbenchError as error:  # of somebody's package, which must not hide the others
+            table.add_row(name, str(error), "")
+            continue
+        table.add_row(name, _description(found).split("\n", 1)[0], ", ".join(requirements(found)))
     Console().print(table)
 
 
@@ -40,13 +45,18 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
     Args:
         name: Registered name or module:Class.
     """
-    found = registry.algorithm(name)
+    found = registry.find(name)
     console = Console(highlight=False)
-    paragraphs = (inspect.getdoc(sys.modules[found.__module__]) or "").split("\n\n")
+    paragraphs = _description(found).split("\n\n")
     console.print("\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs), markup=False)
-    console.print(f"\nEquations: {found.__module__}, class {found.__name__}\n", markup=False)
-    console.print(_hyperparameters(found.Config))
-    if found.presets:
+    if registry.is_algorithm(found):
+        console.print(f"\nEquations: {found.__module__}, class {found.__name__}\n", markup=False)
+    else:
+        console.print(
+            f"\nDefined as: {registry.title(found)}, learns from {', '.join(requirements(found))}\n", markup=False
+        )
+    console.print(_hyperparameters(found) if registry.hyperparameters(found) else "It has no hyperparameters.")
+    if registry.is_algorithm(found) and found.presets:
         presets = _table("presets", "datasets", "values", "source")
         for preset in found.presets:
             values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
@@ -57,11 +67,23 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
         console.print(_published(scores))
 
 
-def _hyperparameters(config: type) -> Table:
+def _description(found: Any) -> str:
+    """The docstring of an algorithm's module, which names the paper; of a learner, its own or that of its module."""
+    named = found if inspect.isclass(found) or inspect.ismodule(found) else type(found)
+    own = "" if registry.is_algorithm(found) else inspect.getdoc(named) or ""
+    if own.startswith(f"{named.__name__}("):  # which dataclasses write themselves
+        own = ""
+    return own or inspect.getdoc(sys.modules.get(getattr(named, "__module__", ""))) or ""
+
+
+def _hyperparameters(found: Any) -> Table:
     table = _table("hyperparameters", "flag", "default", "meaning")
-    meanings = field_docstrings(config)
-    for field in dataclasses.fields(config):
-        table.add_row(f"--{field.name.replace('_', '-')}", str(field.default), meanings.get(field.name, ""))
+    meanings = field_docstrings(registry.config_type(found))
+    for field in registry.hyperparameters(found):
+        factory: Any = field.default_factory
+        default = field.default if factory is dataclasses.MISSING else factory()
+        shown = "none" if default is dataclasses.MISSING else str(default)
+        table.add_row(f"--{field.name.replace('_', '-')}", shown, meanings.get(field.name, ""))
     return table
 
 

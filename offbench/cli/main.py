@@ -44,7 +44,13 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "train an algorithm on a dataset, several seeds at once, and score it",
         "offbench train iql offbench/pointmaze/stitch-v0 --seeds 5",
     ),
+    "check": Subcommand(
+        "check", "check an algorithm, ours or yours: shapes, seeds, resuming, learning, ...", "offbench check iql"
+    ),
     "evaluate": Subcommand("evaluate", "score a trained run again", "offbench evaluate runs/demo/iql --episodes 100"),
+    "export": Subcommand(
+        "export", "a trained policy as an ONNX file", "offbench export runs/demo/iql --output policy.onnx"
+    ),
     "report": Subcommand(
         "report", "tables and learning curves of runs (table, curves)", "offbench report table runs/demo"
     ),

@@ -13,7 +13,7 @@ from offbench.algorithms import registry
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
 from offbench.training.loop import Interrupted
-from offbench.training.run import train
+from offbench.training.run import check_names, train
 
 EXAMPLE = "Example: offbench train iql offbench/pointmaze/stitch-v0 --seeds 5 --steps 10000 --expectile 0.9"
 
@@ -57,12 +57,11 @@ def run(argv: list[str]) -> int:
     given = [word for word in argv[:2] if not word.startswith("-")]
     if len(given) < 2 and not {"-h", "--help"} & set(argv):
         raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")
-    options, hyperparameters = _parse(given, argv[len(given) :])
+    options, changes = _parse(given, argv[len(given) :])
     algorithm, dataset = given
     settings = dataclasses.asdict(options)
     first = settings.pop("first_seed")
     settings["seeds"] = list(range(first, first + options.seeds))
-    changes = {field.name: getattr(hyperparameters, field.name) for field in dataclasses.fields(hyperparameters)}
     try:
         finished = train(algorithm, dataset, **settings, **changes)
     except Interrupted as error:
@@ -73,20 +72,26 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parse(given: list[str], flags: list[str]) -> tuple[Options, Any]:
-    """Options and hyperparameters; algorithm and dataset decide which of these there are and what they default to."""
-    fields: list[Any] = [("run", tyro.conf.OmitArgPrefixes[Options], dataclasses.field(default=Options()))]
+def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]:
+    """Options, and hyperparameters by name, which depend on the algorithm and default to what the dataset wants."""
+    flat: Any = tyro.conf.OmitArgPrefixes
+    fields: list[Any] = [("run", flat[Options], dataclasses.field(default=Options()))]
+    known = []
     if given:
-        found = registry.algorithm(given[0])
+        found = registry.find(given[0])
+        check_names(found)
+        known = [field.name for field in registry.hyperparameters(found)]
         default = registry.configure(found, given[1] if len(given) > 1 else "", {})
-        annotation = tyro.conf.OmitArgPrefixes[found.Config]  # type: ignore[name-defined]
-        fields.append(("hyperparameter", annotation, dataclasses.field(default=default)))
+        fields.append(
+            ("hyperparameter", flat[registry.config_type(found)], dataclasses.field(default_factory=lambda: default))
+        )
     description = (
         "Train an algorithm on a dataset, several seeds at once, and score it.\n\n"
-        f"ALGORITHM is one of {', '.join(sorted(registry.names()))}, or module:Class. DATASET is an id (see: offbench "
-        "data list) or the path of a file. Hyperparameters, with the presets of the dataset: offbench train ALGORITHM "
-        f"DATASET --help\n\n{EXAMPLE}"
+        f"ALGORITHM is one of {', '.join(sorted(registry.names()))}, or module:Class for one of your own: a subclass "
+        "of Algorithm, or any class with fit(data, task, seed, budget). DATASET is an id (see: offbench data list) or "
+        "the path of a file. Hyperparameters, with the presets of the dataset: offbench train ALGORITHM DATASET "
+        f"--help\n\n{EXAMPLE}"
     )
     prog = " ".join(["offbench train", *given, *["ALGORITHM", "DATASET"][len(given) :]])
     parsed: Any = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
-    return parsed.run, getattr(parsed, "hyperparameter", None)
+    return parsed.run, {name: getattr(parsed.hyperparameter, name) for name in known}

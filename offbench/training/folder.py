@@ -74,9 +74,9 @@ class Progress(_Strict):
     """How far a run has come.
 
     Attributes:
-        step: updates done.
+        step: updates done; where seeds are fitted one after the other, their mean over the seeds.
         wall_seconds, evaluation_seconds: time spent so far.
-        evaluations, losses: one list a seed.
+        evaluations, losses: one list a seed; where seeds are fitted one after the other, one for each that is done.
         totals: (seeds, metrics), sums of the metrics since the last loss was recorded.
         complete: whether all updates and evaluations are done.
     """
@@ -91,7 +91,7 @@ class Progress(_Strict):
 
 
 class Manifest(_Strict):
-    """Plan, progress and the checkpoint that belongs to them."""
+    """Plan, progress and the checkpoint that belongs to them; a learner's fit leaves none."""
 
     schema_version: Literal[1] = 1
     plan: Plan
@@ -148,13 +148,14 @@ class RunFolder:
             field = ".".join(str(part) for part in first["loc"])
             raise OffbenchError(f"{path} is not a run's manifest: {field} {first['msg']}") from error
 
-    def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor]) -> None:
-        """Make ``progress`` and ``state`` the run's checkpoint, in one rename."""
-        name = f"checkpoint-{progress.step:09d}.safetensors"
-        with atomic(self.path / name) as temporary:
-            safetensors.torch.save_file(
-                {key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary
-            )
+    def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Make ``progress`` and ``state``, if there is one, the run's checkpoint, in one rename."""
+        name = None if state is None else f"checkpoint-{progress.step:09d}.safetensors"
+        if state is not None:
+            with atomic(self.path / str(name)) as temporary:
+                safetensors.torch.save_file(
+                    {key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary
+                )
         manifest = Manifest(plan=plan, progress=progress, checkpoint=name)
         with atomic(self.path / "manifest.json") as temporary:
             temporary.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")

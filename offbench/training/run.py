@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from offbench.errors import DataError, OffbenchError
 from offbench.evaluation.record import RunRecord, digest_of, read_records
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.compilation import Compile
-from offbench.training.folder import Plan, Precision, RunFolder, ScalingPlan, differences, torch_dtype
+from offbench.training.export import write_onnx
+from offbench.training.fitting import Fitting, action_size, plain_config, plan_parts, refuse_options
+from offbench.training.folder import Manifest, Plan, Precision, RunFolder, ScalingPlan, differences, torch_dtype
 from offbench.training.group import GroupPolicy
 from offbench.training.loop import Training, build_groups, choose_execution, make_records
 from offbench.training.progress import Display
@@ -49,8 +53,7 @@ class Run:
         self._files = RunFolder(folder)
         self.manifest = self._files.manifest()
         if not self.manifest.progress.complete:
-            step = self.manifest.progress.step
-            raise OffbenchError(f"the run in {folder} stands at step {step}; finish it with --resume first")
+            raise OffbenchError(f"the run in {folder} {_standing(self.manifest)}; finish it with --resume first")
         self.records: list[RunRecord] = read_records(
             [folder / f"seed-{seed}.json" for seed in self.manifest.plan.seeds]
         )
@@ -65,7 +68,11 @@ class Run:
 
         One that is asked for a return is asked for ``target``, or for the config's ``evaluation_target`` if that is
         None. It has a memory: ``reset(mask)`` begins episodes, and ``observe(rewards)`` follows each step.
+
+        Raises:
+            OffbenchError: no policies were kept, there is no such seed, or the checkpoint is damaged.
         """
+        self.check_kept()
         plan = self.manifest.plan
         chosen = plan.seeds if seed is None else [seed]
         if not set(chosen) <= set(plan.seeds):
@@ -83,6 +90,23 @@ class Run:
         scaling = plan.scaling
         mean, std, low, high = (np.array(v, np.float32) for v in (scaling.mean, scaling.std, scaling.low, scaling.high))
         return GroupPolicy([algorithm], Scaling(mean, std, low, high, scaling.reward_scale, scaling.reward_shift))
+
+    def write_onnx(self, path: str | Path, seed: int, target: float | None = None) -> None:
+        """Write the policy of one seed as an ONNX file; see `offbench.training.export`.
+
+        Raises:
+            OffbenchError: see `policy` and `offbench.training.export.write_onnx`.
+        """
+        policy = self.policy(seed, target)
+        write_onnx(policy.algorithms[0], policy.scaling, Path(path))
+
+    def check_kept(self) -> None:
+        """Refuse a run whose policies a learner's fit made, with an OffbenchError."""
+        if self.manifest.checkpoint is None:
+            raise OffbenchError(
+                f"the run in {self.folder} has no policies: those that the fit of {self.manifest.plan.algorithm} made "
+                "are not kept; train again with more episodes"
+            )
 
 
 def train(
@@ -106,8 +130,10 @@ def train(
 ) -> Run:
     """Train ``algorithm`` on ``dataset`` with several seeds at once and score it in ``task``.
 
+    A learner (`offbench.training.fitting`) is fitted with one seed after the other instead, and each is scored once.
+
     Args:
-        algorithm: registered name or ``module:Class``.
+        algorithm: registered name or ``module:Class``, of ours or of anything that has ``fit``.
         dataset: dataset id, path of a file, or trajectories.
         task: name of the task to score in; the dataset's own if None.
         seeds: how many seeds (0, 1, ...), or which.
@@ -125,59 +151,150 @@ def train(
         **hyperparameters: fields of the algorithm's config that differ from defaults and preset.
 
     Raises:
-        OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken.
+        OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
+            learner that failed, or was given an option that only ours know (``evaluate_every``, ``checkpoint_every``,
+            ``dtype``, ``compile``, ``group``).
         Interrupted: Ctrl-C; a checkpoint has been written.
     """
-    found = registry.algorithm(algorithm)
+    found = registry.find(algorithm)
+    check_names(found)
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
     if not isinstance(data, Trajectories):
         raise DataError(f"{dataset} is a split into {type(data).__name__}; {algorithm} learns from whole trajectories")
     config = registry.configure(found, data.provenance.dataset, hyperparameters)
-    _check_hyperparameters(config)
+    if registry.is_algorithm(found):
+        _check_hyperparameters(config)
     chosen = task or data.provenance.task
-    scored = find_task(chosen) if chosen else None
-    where = _device(device)
-    check_requirements(found, data)
-    config = completed(config, data, scored.episode_limit if scored else None)
-    view = make_view(found, config, data, _action_range(data, scored), where, torch_dtype(dtype))
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    _check_numbers(numbers, steps, episodes, evaluate_every, checkpoint_every, group)
-    compiled, size = choose_execution(found, config, view, len(numbers), steps, compile, where)
-    plan = Plan(
+    request = Request(
         algorithm=algorithm,
-        algorithm_digest=registry.source_digest(found),
+        found=found,
+        config=config,
+        data=data,
+        task=find_task(chosen) if chosen else None,
+        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        steps=steps,
+        evaluate_every=evaluate_every,
+        episodes=episodes,
+        checkpoint_every=checkpoint_every,
+        device=_device(device),
+        dtype=dtype,
+        compile=compile,
+        group=group,
+        quiet=quiet,
+    )
+    check_requirements(found, data)
+    plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
+    folder = RunFolder(Path(output) if output else default_folder(plan))
+    with folder.claimed():
+        resumed = _check_folder(folder, plan, resume)
+        if not (resumed and folder.manifest().progress.complete):
+            training = begin(folder, folder.manifest().progress.step if resumed else 0)
+            if resumed:
+                training.resume()
+            training.run()
+        return Run(folder.path)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `train` was asked for, with names looked up; its fields are those of `train`."""
+
+    algorithm: str
+    found: Any
+    config: Any
+    data: Trajectories
+    task: Task | None
+    seeds: list[int]
+    steps: int
+    evaluate_every: int | None
+    episodes: int
+    checkpoint_every: int | None
+    device: str
+    dtype: Precision
+    compile: Compile
+    group: int | None
+    quiet: bool
+
+    def plan(self, **parts: Any) -> Plan:
+        """The plan of the run, of what was asked for and of ``parts``, which depend on the kind of algorithm."""
+        return Plan(
+            algorithm=self.algorithm,
+            algorithm_digest=registry.source_digest(self.found),
+            dataset=_name(self.data),
+            dataset_revision=self.data.provenance.revision,
+            dataset_digest=self.data.digest,
+            task=self.task.name if self.task else None,
+            seeds=self.seeds,
+            steps=self.steps,
+            episodes=self.episodes,
+            device=self.device,
+            **parts,
+        )
+
+    def display(self, plan: Plan, first: int) -> Display:
+        """What shows the progress of the run after its first ``first`` updates."""
+        title = f"{self.algorithm} on {plan.dataset}"
+        return Display(title, self.steps, len(self.seeds), first=first, quiet=self.quiet)
+
+
+Begin = Callable[[RunFolder, int], Training | Fitting]  # of a folder and the updates that it has
+
+
+def _updates(request: Request) -> tuple[Plan, Begin]:
+    """Plan and beginning of a run of one of our algorithms, whose seeds are updated together."""
+    found, data, task = request.found, request.data, request.task
+    config = completed(request.config, data, task.episode_limit if task else None)
+    view = make_view(found, config, data, _action_range(data, task), request.device, torch_dtype(request.dtype))
+    _check_numbers(request)
+    count, steps = len(request.seeds), request.steps
+    compiled, size = choose_execution(found, config, view, count, steps, request.compile, request.device)
+    plan = request.plan(
         config=_plain(config),
-        dataset=_name(data),
-        dataset_revision=data.provenance.revision,
-        dataset_digest=data.digest,
         observation_size=view.observation_size,
         action_size=view.action_size,
         transforms=view.transforms,
         scaling=_scaling_plan(view.scaling),
-        task=scored.name if scored else None,
-        seeds=numbers,
-        steps=steps,
-        evaluate_every=evaluate_every or max(1, steps // 10),
-        episodes=episodes,
+        evaluate_every=request.evaluate_every or max(1, steps // 10),
         log_every=max(1, steps // 100),
-        dtype=dtype,
+        dtype=request.dtype,
         compiled=compiled,
-        group_size=min(group or size, len(numbers)),
-        device=where,
+        group_size=min(request.group or size, count),
     )
-    folder = RunFolder(Path(output) if output else default_folder(plan))
-    with folder.claimed():
-        resumed = _check_folder(folder, plan, resume)
-        if resumed and folder.manifest().progress.complete:
-            return Run(folder.path)
+
+    def begin(folder: RunFolder, first: int) -> Training:
         groups = build_groups(found, config, view, plan)
-        first = folder.manifest().progress.step if resumed else 0
-        display = Display(f"{algorithm} on {plan.dataset}", steps, len(numbers), first=first, quiet=quiet)
-        training = Training(plan, groups, scored, folder, checkpoint_every or max(1, steps // 20), display)
-        if resumed:
-            training.resume()
-        training.run()
-        return Run(folder.path)
+        checkpoint_every = request.checkpoint_every or max(1, steps // 20)
+        return Training(plan, groups, task, folder, checkpoint_every, request.display(plan, first))
+
+    return plan, begin
+
+
+def _fits(request: Request) -> tuple[Plan, Begin]:
+    """Plan and beginning of a run of a learner, whose seeds are fitted one after the other."""
+    found, config, data, task = request.found, request.config, request.data, request.task
+    given = {name: getattr(request, name) is not None for name in ("evaluate_every", "checkpoint_every", "group")}
+    given |= {"dtype": request.dtype != "float32", "compile": request.compile != "auto"}
+    refuse_options(request.algorithm, given)
+    if task is not None:
+        _check_shapes(task, _observation_size(data), action_size(data, task), "the dataset")
+    _check_numbers(request)
+    plan = request.plan(config=plain_config(found, config), **plan_parts(data, task, request.steps))
+
+    def begin(folder: RunFolder, first: int) -> Fitting:
+        return Fitting(plan, found, config, data, task, folder, request.display(plan, first))
+
+    return plan, begin
+
+
+def check_names(found: Any) -> None:
+    """Refuse hyperparameters that are called as an option of `train` or of its command, with an OffbenchError."""
+    taken = {*inspect.signature(train).parameters, "first_seed"}
+    for field in registry.hyperparameters(found):
+        if field.name in taken:
+            raise OffbenchError(
+                f"the field {field.name} of {registry.title(found)} is called as an option of train; give it another "
+                "name (steps and device are in the budget that fit is given)"
+            )
 
 
 def evaluate(
@@ -196,12 +313,13 @@ def evaluate(
         their config.
 
     Raises:
-        OffbenchError: no finished run there, no task known, a task of other shapes, or a target for policies that are
-            not asked for one.
+        OffbenchError: no finished run there, or one without policies, no task known, a task of other shapes, or a
+            target for policies that are not asked for one.
     """
     if episodes < 1:
         raise OffbenchError(f"episodes must be at least 1, not {episodes}")
     opened = Run(Path(run))
+    opened.check_kept()
     plan = with_target(opened.manifest.plan, target)
     chosen = task or plan.task
     if chosen is None:
@@ -246,9 +364,14 @@ def _action_range(data: Trajectories, task: Task | None) -> tuple[Array, Array] 
     """The task's, once the data were found to fit it."""
     if task is None:
         return None
-    size = data.observations.shape[1] if data.observations.ndim == 2 else 0
-    low, high = _check_shapes(task, size, 0 if data.actions is None else data.actions.shape[1], "the dataset")
+    size = 0 if data.actions is None else data.actions.shape[1]
+    low, high = _check_shapes(task, _observation_size(data), size, "the dataset")
     return low, high
+
+
+def _observation_size(data: Trajectories) -> int:
+    """Numbers in one observation; 0 where it is no vector, which fits no task."""
+    return data.observations.shape[1] if data.observations.ndim == 2 else 0
 
 
 def _check_shapes(task: Task, observation: int, action: int, name: str) -> tuple[Any, Any]:
@@ -266,19 +389,12 @@ def _check_shapes(task: Task, observation: int, action: int, name: str) -> tuple
         simulator.close()
 
 
-def _check_numbers(
-    seeds: list[int],
-    steps: int,
-    episodes: int,
-    evaluate_every: int | None,
-    checkpoint_every: int | None,
-    group: int | None,
-) -> None:
+def _check_numbers(request: Request) -> None:
+    seeds = request.seeds
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise OffbenchError(f"seeds must be different non-negative numbers and at least one, not {seeds}")
-    numbers = {"steps": steps, "episodes": episodes, "evaluate_every": evaluate_every}
-    numbers |= {"checkpoint_every": checkpoint_every, "group": group}
-    for name, value in numbers.items():
+    for name in ("steps", "episodes", "evaluate_every", "checkpoint_every", "group"):
+        value = getattr(request, name)
         if value is not None and value < 1:
             raise OffbenchError(f"{name} must be at least 1, not {value}")
 
@@ -299,14 +415,24 @@ def _check_folder(folder: RunFolder, plan: Plan, resume: bool) -> bool:
         return False
     manifest = folder.manifest()
     if not resume:
-        state = "finished" if manifest.progress.complete else f"stands at step {manifest.progress.step}"
         raise OffbenchError(
-            f"a run in {folder.path} {state}; give --resume to go on with it or --output for another folder"
+            f"a run in {folder.path} {_standing(manifest)}; give --resume to go on with it or --output for another "
+            "folder"
         )
     changed = differences(manifest.plan, plan)
     if changed:
         raise OffbenchError(f"the run in {folder.path} cannot go on as another: {'; '.join(changed)}")
     return True
+
+
+def _standing(manifest: Manifest) -> str:
+    """How far a run has come, in words."""
+    progress = manifest.progress
+    if progress.complete:
+        return "finished"
+    if manifest.checkpoint is None:
+        return f"has {len(progress.evaluations)} of {len(manifest.plan.seeds)} seeds"
+    return f"stands at step {progress.step}"
 
 
 def _device(name: str) -> str:

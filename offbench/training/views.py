@@ -14,13 +14,20 @@ from offbench.data.trajectories import Array, Trajectories
 from offbench.errors import DataError
 
 
-def check_requirements(algorithm: type[Algorithm], data: Trajectories) -> None:
-    """Refuse data that lack a column which the algorithm learns from, with a DataError."""
-    missing = [name for name in algorithm.requires if getattr(data, name) is None]
+def requirements(found: Any) -> tuple[str, ...]:
+    """The columns that an algorithm or a learner learns from; actions and rewards where a learner does not say."""
+    required: tuple[str, ...] = getattr(found, "requires", Algorithm.requires)
+    return required
+
+
+def check_requirements(found: Any, data: Trajectories) -> None:
+    """Refuse data that lack a column which the algorithm or the learner learns from, with a DataError."""
+    wanted = requirements(found)
+    missing = [name for name in wanted if getattr(data, name, None) is None and name not in data.extras]
     if missing:
         name = data.provenance.dataset or "this dataset"
-        wanted = " and ".join(algorithm.requires)
-        raise DataError(f"{algorithm.__name__} learns from {wanted}, and {name} has no {missing[0]}")
+        learner = getattr(found, "__name__", None) or type(found).__name__
+        raise DataError(f"{learner} learns from {' and '.join(wanted)}, and {name} has no {missing[0]}")
 
 
 def completed(config: Any, data: Trajectories, episode_limit: int | None) -> Any:

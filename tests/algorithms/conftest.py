@@ -1,10 +1,10 @@
 import pytest
-from conformance import toy as make_toy
 
+from offbench.conformance import toys
 from offbench.data.trajectories import Trajectories
 
 
 @pytest.fixture
 def toy() -> Trajectories:
     """Twenty episodes of 15 steps, of which half are terminated and half truncated."""
-    return make_toy()
+    return toys.toy()

@@ -1,3 +1,10 @@
+import hashlib
+import linecache
+import sys
+import types
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
 import pytest
 
 from offbench.algorithms import registry
@@ -104,3 +111,138 @@ def test_every_preset_names_fields_of_its_config():
         for preset in found.presets:
             registry.configure(found, "x", dict(preset.values))
             assert preset.source
+
+
+# ---------------------------------------------------------------- learners, and where they lie
+
+LEARNERS = """
+from dataclasses import dataclass
+
+@dataclass
+class Fields:
+    rate: float = 0.5
+    inner: int = 3
+
+    def fit(self, data, task, seed, budget):
+        return self.rate
+
+class Plain:
+    def fit(self, data, task, seed, budget):
+        return None
+
+made = Fields(2.0)
+"""
+
+
+@pytest.fixture
+def learners(tmp_path, monkeypatch):
+    """A module of learners in the current folder, which is not searched, as under an installed command."""
+    (tmp_path / "some_learners.py").write_text(LEARNERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+    yield "some_learners"
+    sys.modules.pop("some_learners", None)
+
+
+def test_learners_are_found_in_the_current_folder_which_is_searched_once(learners, tmp_path):
+    found = registry.find(f"{learners}:Fields")
+    assert registry.find(f"{learners}:Plain").__name__ == "Plain"
+    assert registry.find(f"{learners}:made") == found(2.0)
+    assert sys.path.count(str(tmp_path)) == 1
+    assert not registry.is_algorithm(found)
+    assert registry.is_algorithm(registry.find("iql"))
+    with pytest.raises(OffbenchError, match=r"some_learners:Plain has a fit of its own; a subclass of .*Algorithm is"):
+        registry.algorithm(f"{learners}:Plain")
+
+
+def test_a_learner_is_found_by_the_name_of_its_entry_point(learners, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)  # where an installed package lies
+    point = EntryPoint("fields", f"{learners}:Fields", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "offbench.algorithms" else [])
+    assert registry.find("fields") is registry.find(f"{learners}:Fields")
+    with pytest.raises(UnknownNameError, match=r"no algorithm named 'field'; nearest: .*fields"):
+        registry.find("field")
+
+
+def test_a_dataclass_is_its_own_config_and_others_have_none(learners):
+    found = registry.find(f"{learners}:Fields")
+    assert registry.config_type(found) is found
+    assert registry.configure(found, "d4rl/hopper-medium-v2", {"rate": 0.1}) == found(rate=0.1, inner=3)
+    for name in ("Plain", "made"):
+        other = registry.find(f"{learners}:{name}")
+        assert registry.config_type(other) is registry.NoHyperparameters
+        assert registry.configure(other, "", {}) == registry.NoHyperparameters()
+        with pytest.raises(UnknownNameError, match=r"no hyperparameter of .* named 'rate'"):
+            registry.configure(other, "", {"rate": 0.1})
+    assert registry.config_type(IQL) is IQL.Config
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("def broken(:", r"SyntaxError: invalid syntax .*some_learners\.py, line 1"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise ValueError('two\\n  lines')", "ValueError: two lines$"),
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("", "AttributeError: module 'some_learners' has no attribute 'Fields'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(text, cause, learners, tmp_path):
+    (tmp_path / "some_learners.py").write_text(text)
+    sentence = f"^the algorithm some_learners:Fields cannot be imported: {cause}"
+    with pytest.raises(OffbenchError, match=sentence) as caught:
+        registry.find(f"{learners}:Fields")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_neither_subclasses_nor_fits_is_refused():
+    with pytest.raises(OffbenchError, match=r"is no algorithm; .* or have fit\(data, task, seed, budget\)$"):
+        registry.find("math:pi")
+
+
+# ---------------------------------------------------------------- source
+
+
+def test_the_digest_is_that_of_the_file(learners, tmp_path):
+    digest = hashlib.sha256(LEARNERS.encode()).hexdigest()
+    assert {registry.source_digest(registry.find(f"{learners}:{name}")) for name in ("Fields", "Plain", "made")} == {
+        digest
+    }
+    file = Path(sys.modules[IQL.__module__].__file__)
+    assert registry.source_digest(IQL) == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """Runs cells as a notebook does: in a ``__main__`` without a file, each cell's text in linecache."""
+    main = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    cells = []
+
+    def run(text, cached=True):
+        name = f"<cell {len(cells)}>"
+        cells.append(name)
+        if cached:
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        exec(compile(text, name, "exec"), vars(main))
+        return registry.find("__main__:Fields")
+
+    yield run
+    for name in cells:
+        linecache.cache.pop(name, None)
+
+
+def test_a_class_of_a_notebook_has_a_digest_that_follows_its_functions(notebook):
+    first = registry.source_digest(notebook(LEARNERS))
+    assert registry.source_digest(notebook("\n\n" + LEARNERS)) == first  # the same class in another cell
+    assert registry.source_digest(notebook(LEARNERS.replace("self.rate\n", "self.rate + 1\n"))) != first
+    inherited = notebook("class Base:\n    def fit(self, *given):\n        return 1\nclass Fields(Base): pass\n")
+    other = notebook("class Base:\n    def fit(self, *given):\n        return 2\nclass Fields(Base): pass\n")
+    assert registry.source_digest(inherited) != registry.source_digest(other)
+
+
+def test_a_class_without_any_source_is_to_be_written_to_a_file(notebook):
+    found = notebook(LEARNERS, cached=False)
+    with pytest.raises(OffbenchError, match=r"source of __main__:Fields cannot be read, .*; write the class to a file"):
+        registry.source_digest(found)

@@ -1,12 +1,20 @@
 import json
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from offbench.algorithms import registry
 from offbench.cli.main import main
 from offbench.data import native
 from offbench.data.trajectories import Provenance, Trajectories
+from offbench.training.export import OnnxPolicy
+from offbench.training.run import Run
 
 QUICK = ["--steps", "6", "--seeds", "2", "--episodes", "2", "--hidden", "8", "--batch-size", "8", "--compile", "never"]
 
@@ -41,6 +49,21 @@ def test_train_evaluate_and_report(dataset, tmp_path, capsys):
     assert len(record["evaluations"][0]["returns"]) == 3
     assert main(["report", "table", str(run), "--format", "csv"]) == 0
     assert "tiny" in capsys.readouterr().out
+
+
+def test_a_policy_is_exported(dataset, tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "policy.onnx"
+    assert main(["train", "rvs", str(dataset), "--task", "pendulum", "--output", str(run), *QUICK]) == 0
+    assert main(["export", str(run), "--output", str(file), "--seed", "1", "--target", "-50"]) == 0
+    assert f"written: {file}" in capsys.readouterr().out
+    observations = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    ours, theirs = Run(run).policy(1, -50.0), OnnxPolicy(file.read_bytes())
+    for policy in (ours, theirs):
+        policy.reset(np.ones(4, bool))
+    np.testing.assert_allclose(theirs.act(observations), ours.act(observations), atol=1e-5)
+    assert main(["export", str(run), "--output", str(file)]) == 2
+    assert main(["export", str(run), "--output", str(tmp_path / "other.onnx"), "--seed", "7"]) == 2
+    assert "has no seed 7" in capsys.readouterr().err
 
 
 def test_evaluate_leaves_the_records_of_the_training_alone(dataset, tmp_path, capsys):
@@ -128,3 +151,88 @@ def test_algorithms_are_listed_and_shown(capsys):
     assert "antmaze-*" in out
     assert "67.5 ± 3.8" in out
     assert "eeeeef26" in out
+
+
+LEARNER = """
+\"\"\"Learners that hold still.\"\"\"
+from dataclasses import dataclass
+
+import numpy as np
+
+@dataclass
+class Still:
+    \"\"\"Gives one action for ever.\"\"\"
+
+    push: float = 0.0
+    \"\"\"The action.\"\"\"
+
+    def fit(self, data, task, seed, budget):
+        return self
+
+    def act(self, observations):
+        return np.full((len(observations), 1), self.push)
+
+class Bare:
+    fit = Still.fit
+    push = 0.5
+    act = Still.act
+"""
+
+
+@pytest.fixture
+def learner(tmp_path, monkeypatch):
+    (tmp_path / "holding_still.py").write_text(LEARNER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield "holding_still:Still"
+    sys.modules.pop("holding_still", None)
+
+
+def test_the_installed_command_trains_a_class_of_the_current_folder(dataset, learner, tmp_path):
+    """As a process of its own, for which the first entry of sys.path is the folder of the command."""
+    command = [str(Path(sys.executable).with_name("offbench")), "train", learner, str(dataset), "--task", "pendulum"]
+    command += ["--seeds", "2", "--episodes", "2", "--steps", "9", "--push", "0.25", "--output", "run"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{learner} on tiny: score" in done.stderr
+    record = json.loads((tmp_path / "run" / "seed-1.json").read_text())
+    assert (record["config"], record["steps"]) == ({"push": 0.25}, 9)
+
+
+def test_help_shows_the_flags_of_a_learner(learner, capsys):
+    assert main(["train", learner, "offbench/pendulum/swingup-v0", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--push FLOAT The action. (default: 0.0)" in out
+    assert main(["train", "holding_still:Bare", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--push" not in out
+    assert "--episodes" in out
+
+
+def test_a_learner_is_shown(learner, capsys):
+    assert main(["algorithms", "show", learner]) == 0
+    out = capsys.readouterr().out
+    assert "Gives one action for ever." in out
+    assert "holding_still:Still, learns from actions, rewards" in out
+    assert "--push" in out
+    assert "The action." in out
+    assert main(["algorithms", "show", "holding_still:Bare"]) == 0
+    assert "It has no hyperparameters." in capsys.readouterr().out
+
+
+def test_learners_of_packages_are_listed_and_one_that_is_broken_hides_no_other(learner, monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("still", learner, registry.GROUP), EntryPoint("lost", "nowhere:Lost", registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["algorithms", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "Gives one action for ever." in out
+    assert "the algorithm nowhere:Lost cannot be imported" in out
+    assert "Implicit Q-Learning" in out
+
+
+def test_options_of_ours_are_refused_for_a_learner(dataset, learner, capsys):
+    assert main(["train", learner, str(dataset), "--task", "pendulum", "--compile", "never", "--group", "2"]) == 2
+    assert "holding_still:Still is trained by one call of its fit" in capsys.readouterr().err

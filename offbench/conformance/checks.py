@@ -1,0 +1,408 @@
+"""The checks of an `Algorithm`: each builds it on a toy problem and says in one sentence what it does wrong.
+
+A check is a function of a `Subject` that returns nothing, or raises `BrokenError` with that sentence. The order is that
+of ``CHECKS``; one whose ``needs`` failed is left out, for it would fail for the same reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from offbench.algorithms.base import Algorithm, Sizes
+from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
+from offbench.data.trajectories import Trajectories
+from offbench.errors import OffbenchError
+from offbench.training.compilation import Step, compiler, update_step
+from offbench.training.export import TOLERANCE, largest_difference, need_libraries, to_onnx
+from offbench.training.group import Group
+from offbench.training.views import completed, make_view
+
+State = dict[str, Tensor]
+
+
+class BrokenError(Exception):
+    """What an algorithm does wrong, in one sentence."""
+
+
+class NotCheckedError(Exception):
+    """Why a check says nothing here."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An algorithm under test.
+
+    Attributes:
+        algorithm: its class.
+        changes: hyperparameters that differ from those of a check.
+    """
+
+    algorithm: type[Algorithm]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> set[str]:
+        """Names of the algorithm's hyperparameters."""
+        return {known.name for known in dataclasses.fields(self.algorithm.Config)}
+
+    def config(self, data: Trajectories, usual: Mapping[str, Any]) -> Any:
+        """The algorithm's own quick hyperparameters, and ``usual`` ones where it has a field so called."""
+        known = {name: value for name, value in ({"hidden": (32, 32)} | dict(usual)).items() if name in self.fields}
+        return completed(self.algorithm.Config(**known | dict(self.algorithm.quick) | dict(self.changes)), data, None)
+
+    def group(
+        self,
+        seeds: Sequence[int],
+        data: Trajectories | None = None,
+        dtype: torch.dtype = torch.float64,
+        step: Step | None = None,
+        mixed: bool = False,
+        **usual: Any,
+    ) -> Group:
+        """Freshly initialised seeds on ``data``, the toy if None, eager unless a ``step`` is given."""
+        chosen = toy() if data is None else data
+        config = self.config(chosen, {"batch_size": 16, "normalise_states": True} | usual)
+        made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, dtype=dtype, mixed_precision=mixed)
+        return Group(made, make_view(self.algorithm, config, chosen, dtype=dtype), step or self.algorithm.step)
+
+    def trained(self, seeds: Sequence[int], updates: int, **options: Any) -> Group:
+        """A group after some updates."""
+        made = self.group(seeds, **options)
+        made.advance(0, updates)
+        return made
+
+
+def difference(one: State, other: State) -> float:
+    """Largest absolute difference of two states; infinite where one is not finite and the other is."""
+    assert one.keys() == other.keys()
+    far = [(one[name].double() - other[name].double()).abs() for name in one]
+    worst = [float(part.max()) for part in far if part.numel()]
+    return max((part if part == part else float("inf") for part in worst), default=0.0)
+
+
+def seed_of(state: State, row: int) -> State:
+    """The state of one seed of a group."""
+    return {name: value[row : row + 1] if value.dim() else value for name, value in state.items()}
+
+
+def require(right: bool, sentence: str) -> None:
+    """Raise `BrokenError` with the sentence unless ``right``."""
+    if not right:
+        raise BrokenError(sentence)
+
+
+# -------------------------------------------------------------------- the checks
+
+
+def shapes(subject: Subject) -> None:
+    """Metrics have a number a seed, actions a row an observation, and the state leads with the seed axis."""
+    g = subject.group([0, 1, 2])
+    algorithm, given = g.algorithm, set[str]()
+    for phase in range(algorithm.period):
+        algorithm.phase = phase
+        values = algorithm.update(_batch(g))
+        given |= set(values)
+        for name, value in values.items():
+            require(
+                tuple(value.shape) == (3,),
+                f"update gives the metric {name} in the shape {tuple(value.shape)} for three seeds; (3,) would be "
+                "right: average over everything but the seed axis",
+            )
+            require(not value.requires_grad, f"the metric {name} carries a gradient; detach it")
+        algorithm.count.add_(1)
+    missing = [name for name in algorithm.metrics if name not in given]
+    require(not missing, f"metrics names {missing}, which update never gives; it gives {sorted(given)}")
+    _check_actions(algorithm)
+    for name, value in algorithm.state().items():
+        require(
+            value.dim() == 0 or len(value) == 3,
+            f"state() holds {name} in the shape {tuple(value.shape)} for three seeds; its first axis must be the seeds",
+        )
+        require(not value.requires_grad, f"state() holds {name} with a gradient; detach it")
+
+
+def _check_actions(algorithm: Algorithm) -> None:
+    observations = torch.randn(3, 7, OBSERVATION, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = {name: value.clone() for name, value in algorithm.state().items()}
+    with torch.no_grad():
+        actions, again = algorithm.act(observations), algorithm.act(observations)
+        parts = torch.cat([algorithm.act(observations[:, i : i + 1]) for i in range(7)], 1)
+    require(
+        tuple(actions.shape) == (3, 7, ACTION),
+        f"act gives actions of the shape {tuple(actions.shape)} for 3 seeds, 7 observations and {ACTION} action "
+        f"dimensions; (3, 7, {ACTION}) would be right",
+    )
+    require(torch.equal(actions, again), "act gives different actions for the same observations; it must not sample")
+    require(difference(before, algorithm.state()) == 0, "act changes the state; only update may")
+    far = float((actions - parts).abs().max())
+    require(
+        far < 1e-8,
+        f"the action for an observation differs by {far:.2g} when others are asked for with it; act must treat each "
+        "observation by itself",
+    )
+
+
+def determinism(subject: Subject) -> None:
+    """A seed decides a run: no clock, no generator; and another seed makes another run."""
+    states = []
+    for trial in (1, 2):
+        _seed_generators(trial)
+        made = subject.group([3])
+        before = _generators()
+        made.advance(0, 10)
+        drew = _generators() != before
+        states.append(made.algorithm.state())
+        require(
+            not drew or trial == 1 or difference(*states) == 0,
+            "update draws from a global generator, so that a run is not decided by its seed; ask for random numbers in "
+            "noise() and take them from batch.noise",
+        )
+    require(
+        difference(*states) == 0,
+        "two runs with the same seed differ; an update must be a function of state and batch alone: no clock, no "
+        "generator, no memory that was never set",
+    )
+    require(
+        difference(subject.group([3]).algorithm.state(), subject.group([4]).algorithm.state()) > 0,
+        "two seeds begin with the same parameters; draw them for each of the seeds (MLP.initialise does)",
+    )
+
+
+def grouping(subject: Subject) -> None:
+    """A seed trains alike alone and within a group."""
+    alone, together = subject.group([3]), subject.group([0, 1, 2, 3, 4])
+    far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))
+    require(far == 0, "seed 3 begins with other parameters in a group of five than alone; draw them from the seed")
+    alone.advance(0, 100)
+    together.advance(0, 100)
+    far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))
+    require(
+        far < 1e-8,
+        f"seed 3 alone and in a group of five differ by {far:.2g} after 100 updates; nothing may be averaged, "
+        "normalised or clipped over the seed axis",
+    )
+
+
+def saving(subject: Subject) -> None:
+    """The state survives a file, and a policy acts from it as before."""
+    trained, fresh = subject.trained([0, 1], 20).algorithm, subject.trained([0, 1], 3).algorithm
+    content = safetensors.torch.save({name: value.contiguous() for name, value in trained.state().items()})
+    fresh.restore(safetensors.torch.load(content))
+    require(difference(trained.state(), fresh.state()) == 0, "state() after restore() is not what was restored")
+    observations = torch.randn(2, 7, OBSERVATION, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        far = float((trained.act(observations) - fresh.act(observations)).abs().max())
+    require(
+        far == 0,
+        f"actions differ by {far:.2g} once the state was saved and restored; act uses something that state() lacks",
+    )
+
+
+def resuming(subject: Subject) -> None:
+    """An interrupted run goes on exactly."""
+    whole, first, second = subject.trained([0, 1], 130), subject.trained([0, 1], 73), subject.group([0, 1])
+    second.algorithm.restore({name: value.clone() for name, value in first.algorithm.state().items()})
+    second.advance(73, 130)
+    far = difference(whole.algorithm.state(), second.algorithm.state())
+    require(
+        far == 0,
+        f"a run that was interrupted and restored differs by {far:.2g} from one that was not; updates depend on "
+        "something that state() lacks (register networks with add(), or extend state() and keep its tensors in place)",
+    )
+
+
+def terminations(subject: Subject) -> None:
+    """Nothing is bootstrapped from what follows a termination."""
+    state, metrics = _first_updates(subject, ended=0.0)
+    other, other_metrics = _first_updates(subject, ended=3.0)
+    if difference(state, other) == 0:
+        return
+    # CQL looks at what the policy does at next observations, whatever ended there, without a value of them. What does
+    # not come from a bootstrap is the same with any discount.
+    if "discount" in subject.fields:
+        myopic = replace(subject, changes={**subject.changes, "discount": 0.0})
+        without = [_first_updates(myopic, ended=shift)[1] for shift in (0.0, 3.0)]
+        effects = (other_metrics[name] - metrics[name] - (without[1][name] - without[0][name]) for name in metrics)
+        if max(float(effect.abs().max()) for effect in effects) < 1e-9:
+            return
+    raise BrokenError(
+        "updates depend on next observations of terminated transitions: it bootstraps through terminations; multiply "
+        "the value of next observations by (1 - batch.terminations)"
+    )
+
+
+def truncations(subject: Subject) -> None:
+    """A truncation is no termination."""
+    if not _bootstraps(subject):
+        raise NotCheckedError("it learns nothing from next observations, so it does not bootstrap")
+    ended, cut = (subject.trained([0, 1], 4, data=toy(length=3, ends=ends)) for ends in ("terminated", "truncated"))
+    require(
+        len(ended.data) != len(cut.data) or difference(ended.algorithm.state(), cut.algorithm.state()) > 0,
+        "truncated episodes teach the same as terminated ones: it does not bootstrap through truncations; only "
+        "batch.terminations ends the sum of rewards",
+    )
+
+
+def _bootstraps(subject: Subject) -> bool:
+    """Whether updates depend on next observations where nothing ended."""
+    return difference(_first_updates(subject, going_on=0.0)[0], _first_updates(subject, going_on=3.0)[0]) > 0
+
+
+def _first_updates(subject: Subject, ended: float = 0.0, going_on: float = 0.0) -> tuple[State, State]:
+    """State and metrics after one update of each kind, with a shift of next observations where episodes end or not.
+
+    Raises:
+        NotCheckedError: batches have no next observations.
+    """
+    g = subject.group([0, 1], batch_size=64)
+    metrics: State = {}
+    for phase in range(g.algorithm.period):
+        g.algorithm.phase = phase
+        batch = _batch(g)
+        if not {"next_observations", "terminations"} <= set(batch._fields):
+            raise NotCheckedError("its batches have no next observations, so it does not bootstrap")
+        terminal = batch.terminations.unsqueeze(-1)
+        shifted = batch.next_observations + ended * terminal + going_on * (1 - terminal)
+        metrics |= g.algorithm.update(batch._replace(next_observations=shifted))
+        g.algorithm.count.add_(1)
+    return g.algorithm.state(), metrics
+
+
+def extremes(subject: Subject) -> None:
+    """States and rewards in the thousands leave parameters and metrics finite."""
+    g = subject.trained([0], 50, data=toy(scale=1e3), dtype=torch.float32, normalise_states=False)
+    for name, value in g.algorithm.state().items():
+        require(
+            bool(value.isfinite().all()),
+            f"{name} is not finite after 50 updates on states and rewards in the thousands; bound exponents and logs",
+        )
+    require(bool(g.totals.isfinite().all()), "metrics are not finite on states and rewards in the thousands")
+
+
+def learning(subject: Subject) -> None:
+    """It finds the best actions of the toy problem, to within half of what doing nothing misses them by."""
+    rates: dict[str, Any] = {name: 3e-3 for name in subject.fields if name.endswith("learning_rate")}
+    g = subject.group([0, 1], toy(60, 5), torch.float32, batch_size=64, **rates)
+    observations = np.random.default_rng(1).normal(size=(500, OBSERVATION)).astype(np.float32)
+    best = best_actions(observations)
+    states = torch.from_numpy(np.asarray(g.data.scaling.states(observations))).expand(2, -1, -1)
+    missed: list[float] = []
+    for updates in range(0, LEARNING_UPDATES, 200):
+        g.advance(updates, updates + 200)
+        with torch.no_grad():
+            error = np.abs(g.data.scaling.to_environment(g.algorithm.act(states).numpy()) - best)
+        missed.append(float(error.mean() / np.abs(best).mean()))
+        if missed[-1] < 0.5:
+            return
+    raise BrokenError(
+        f"it does not learn: after {LEARNING_UPDATES:,} updates its actions miss the best ones by "
+        f"{100 * min(missed):.0f}% of what actions of zero do, where 50% would pass (states drawn at random, rewards "
+        "-4 |a - best(s)|^2, actions of the data best(s) + N(0, 0.3^2))"
+    )
+
+
+LEARNING_UPDATES = 2_000
+
+
+def compiling(subject: Subject) -> None:
+    """A compiled update does what the eager one does."""
+    if compiler() is None:
+        raise NotCheckedError("there is no C++ compiler, so nothing is compiled")
+    compiled_equals_eager(subject, update_step(subject.algorithm, "always", torch.device("cpu"))[0], 200)
+
+
+def compiled_equals_eager(subject: Subject, step: Step, updates: int) -> None:
+    """Eager updates and those by another ``step`` lead to the same state and metrics.
+
+    Raises:
+        BrokenError: they do not, or the update is no single graph.
+    """
+    eager, other = subject.trained([0, 1], updates), subject.group([0, 1], step=step)
+    try:
+        other.advance(0, updates)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise BrokenError(
+            f"update cannot be compiled as one graph: {lines[0] if lines else type(error).__name__}; it must not look "
+            "at numbers (.item(), if on a tensor) or call what torch does not know"
+        ) from error
+    far = difference(eager.algorithm.state(), other.algorithm.state())
+    require(
+        far < 1e-8,
+        f"compiled and eager updates differ by {far:.2g} after {updates}; an update must not depend on Python values "
+        "that change, nor on anything that happens once, when it is traced",
+    )
+    require(float((eager.totals - other.totals).abs().max()) < 1e-6, "compiled and eager updates give other metrics")
+
+
+def exporting(subject: Subject) -> None:
+    """The policy as an ONNX graph acts as it does here."""
+    try:
+        need_libraries()
+    except OffbenchError as error:
+        raise NotCheckedError(str(error)) from error
+    g = subject.trained([3], 20, dtype=torch.float32)
+    try:
+        content = to_onnx(g.algorithm, g.data.scaling)
+    except OffbenchError as error:
+        raise BrokenError(str(error)) from error
+    far = largest_difference(content, g.algorithm, g.data.scaling)
+    require(far < TOLERANCE, f"the policy as an ONNX graph acts otherwise, by {far:.2g} of the actions' range")
+
+
+# -------------------------------------------------------------------- what they share
+
+
+def _batch(g: Group) -> Any:
+    """The batch of the coming update, with its noise."""
+    updates = int(g.algorithm.count)
+    return g.data.batch(g.indices(0)[updates])._replace(noise=g.algorithm.drawn())
+
+
+def _seed_generators(seed: int) -> None:
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def _generators() -> tuple[bytes, str, int]:
+    """What the global generators will draw next."""
+    legacy: Any = np.random.get_state()
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        legacy[1].tobytes() + bytes([legacy[2] % 256]),
+        hash(random.getstate()),
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check by name, with the names of those that must pass first."""
+
+    name: str
+    run: Callable[[Any], None]
+    needs: tuple[str, ...] = ()
+
+
+CHECKS = (
+    Check("shapes", shapes),
+    Check("determinism", determinism, ("shapes",)),
+    Check("seed grouping", grouping, ("determinism",)),
+    Check("save and load", saving, ("determinism",)),
+    Check("resume", resuming, ("save and load",)),
+    Check("terminations", terminations, ("determinism",)),
+    Check("truncations", truncations, ("terminations",)),
+    Check("extreme inputs", extremes, ("shapes",)),
+    Check("learning", learning, ("shapes", "extreme inputs")),
+    Check("compiled equals eager", compiling, ("determinism",)),
+    Check("ONNX", exporting, ("shapes",)),
+)

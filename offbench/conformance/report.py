@@ -1,0 +1,59 @@
+"""Runs checks one after the other and keeps what each of them found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from offbench.conformance.checks import BrokenError, Check, NotCheckedError
+
+Outcome = Literal["passed", "failed", "not checked"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        check: name of the check.
+        outcome: whether it passed, failed, or could say nothing.
+        sentence: why not; empty where it passed.
+        seconds: time it took.
+    """
+
+    check: str
+    outcome: Outcome
+    sentence: str
+    seconds: float
+
+
+def findings(subject: Any, checks: Sequence[Check]) -> Iterator[Finding]:
+    """One finding a check, in order, as they come.
+
+    What the subject's own code raises is a finding too: a failure that names the exception.
+    """
+    failed: set[str] = set()
+    for check in checks:
+        started = time.perf_counter()
+        outcome, sentence = _run(subject, check, failed)
+        if outcome == "failed" or (outcome == "not checked" and failed & set(check.needs)):
+            failed.add(check.name)
+        yield Finding(check.name, outcome, sentence, time.perf_counter() - started)
+
+
+def _run(subject: Any, check: Check, failed: set[str]) -> tuple[Outcome, str]:
+    first = [name for name in check.needs if name in failed]
+    if first:
+        return "not checked", f"{first[0]} must pass first"
+    try:
+        check.run(subject)
+    except NotCheckedError as reason:
+        return "not checked", str(reason)
+    except BrokenError as reason:
+        return "failed", str(reason)
+    except Exception as error:  # of the code under test, which may raise anything
+        lines = str(error).strip().splitlines()
+        return "failed", f"it raised {type(error).__name__}{': ' + lines[0] if lines else ''}"
+    return "passed", ""

@@ -1,0 +1,52 @@
+import re
+
+import broken
+import pytest
+
+from offbench.conformance.checks import CHECKS, Subject
+from offbench.conformance.report import findings
+from offbench.training.compilation import compiler
+
+# What fails, and the sentence.
+BROKEN = {
+    "FlatActions": ("shapes", r"actions of the shape \(3, 7\) .* \(3, 7, 2\) would be right"),
+    "UnreducedMetric": ("shapes", r"actor_loss in the shape \(3, 16\) for three seeds; \(3,\) would be right"),
+    "ForgottenMetric": ("shapes", r"\['entropy'\], which update never gives"),
+    "SamplingPolicy": ("shapes", "must not sample"),
+    "BatchNormalisingPolicy": ("shapes", "act must treat each observation by itself"),
+    "CannotBeBuilt": ("shapes", "it raised TypeError: no networks today"),
+    "HiddenGenerator": ("determinism", r"draws from a global generator.* batch\.noise"),
+    "PythonGenerator": ("determinism", "draws from a global generator"),
+    "Clock": ("determinism", "no clock"),
+    "OneInitialisation": ("determinism", "two seeds begin with the same parameters"),
+    "MixedSeeds": ("seed grouping", "nothing may be averaged, normalised or clipped over the seed axis"),
+    "UnsavedPolicy": ("save and load", "act uses something that state"),
+    "UnsavedAverage": ("resume", r"something that state\(\) lacks"),
+    "BootstrapsThroughTerminations": ("terminations", "it bootstraps through terminations"),
+    "TruncationsAsTerminations": ("truncations", "does not bootstrap through truncations"),
+    "UnboundedExponential": ("extreme inputs", "is not finite after 50 updates"),
+    "WrongSign": ("learning", "it does not learn: after 2,000 updates"),
+    "LooksAtNumbers": ("compiled equals eager", "cannot be compiled as one graph"),
+    "OtherwiseWhenCompiled": ("compiled equals eager", "compiled and eager updates differ by"),
+    "NumpyPolicy": ("ONNX", "act cannot be written as an ONNX graph"),
+    "OtherwiseWhenExported": ("ONNX", "the policy as an ONNX graph acts otherwise"),
+}
+
+
+def failed(found, compiled=False):
+    checks = [check for check in CHECKS if check.name != "compiled equals eager" or compiled]
+    return {one.check: one.sentence for one in findings(Subject(found), checks) if one.outcome == "failed"}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_algorithm_fails_one_check_with_the_right_sentence(name):
+    check, sentence = BROKEN[name]
+    if check == "compiled equals eager" and compiler() is None:
+        pytest.skip("there is no C++ compiler, so nothing is compiled")
+    found = failed(getattr(broken, name), compiled=check == "compiled equals eager")
+    assert list(found) == [check]
+    assert re.search(sentence, found[check]), found[check]
+
+
+def test_the_sound_one_passes():
+    assert failed(broken.Sound) == {}
