@@ -15,15 +15,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from offbench.catalog.loading import load
+    from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
     from offbench.training.fitting import Budget
     from offbench.training.run import Run, evaluate, train
 
-__all__ = ["Budget", "Run", "Trajectories", "__version__", "evaluate", "load", "train"]
+__all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "train"]
 
 # Resolved at first use, so that importing offbench loads neither torch nor a simulator.
 _HOMES = {
     "Budget": "offbench.training.fitting",
+    "check": "offbench.conformance.report",
     "load": "offbench.catalog.loading",
     "Trajectories": "offbench.data.trajectories",
     "Run": "offbench.training.run",

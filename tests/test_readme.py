@@ -8,19 +8,19 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding=
 
 
 def test_the_algorithm_of_the_readme_trains_as_it_stands(tmp_path):
-    (code,) = re.findall(r"```python\n# mine\.py\n(.*?)```", README, flags=re.DOTALL)
-    (tmp_path / "mine.py").write_text(code)
+    (code,) = re.findall(r"```python\n# neighbours\.py\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "neighbours.py").write_text(code)
     main = "import sys; from offbench.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    arguments = ["train", "mine:Mine", "offbench/pendulum/swingup-v0", "--seeds", "2", "--steps", "4", "--hidden", "8"]
+    arguments = ["train", "neighbours:Neighbours", "offbench/pendulum/swingup-v0", "--seeds", "2", "--count", "10"]
     done = subprocess.run(
         [sys.executable, "-c", main, *arguments, "--episodes", "1"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "OFFBENCH_CACHE": str(tmp_path / "cache")},
+        env=os.environ | {"OFFBENCH_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "mine:Mine" in done.stdout
+    assert "run: runs/neighbours-Neighbours-offbench-pendulum-swingup-v0" in done.stdout
 
 
 def test_every_linked_file_and_picture_exists():

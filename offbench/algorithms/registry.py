@@ -43,6 +43,19 @@ def names() -> dict[str, str]:
     return OURS | {point.name: point.value for point in entry_points(group=GROUP)}
 
 
+def name_of(algorithm: str | type) -> str:
+    """The name by which `find` gives an algorithm: a name itself, or ``module:Class`` of a class.
+
+    Raises:
+        OffbenchError: the class is no attribute of a module.
+    """
+    if isinstance(algorithm, str):
+        return algorithm
+    if getattr(sys.modules.get(algorithm.__module__), algorithm.__qualname__, None) is not algorithm:
+        raise OffbenchError(f"{title(algorithm)} cannot be found by that name; define the class at the top of a module")
+    return title(algorithm)
+
+
 def find(name: str) -> Any:
     """What a registered name or ``module:Class`` stands for: a subclass of Algorithm, or a learner.
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
-from collections.abc import Iterable
 from typing import Any
 
 import tyro
 
 from offbench.algorithms import registry
-from offbench.conformance import checks, learners
-from offbench.conformance.report import Finding, findings
+from offbench.conformance.report import Finding, check
 from offbench.errors import OffbenchError
 
 DESCRIPTION = """Check whether an algorithm does what every algorithm must do, and say what it does wrong.
@@ -31,10 +28,7 @@ def run(argv: list[str]) -> int:
         raise OffbenchError("check needs an algorithm: offbench check NAME, or offbench check module:Class")
     found = registry.find(argv[0]) if named else registry.NoHyperparameters
     changes = _changes(found, "offbench check " + (argv[0] if named else "ALGORITHM"), argv[1:] if named else argv)
-    if registry.is_algorithm(found):
-        results = show(findings(checks.Subject(found, changes), checks.CHECKS))
-    else:
-        results = show(findings(learners.Subject(found, changes), learners.CHECKS))
+    results = check(argv[0], **changes)
     conclude(argv[0], results)
     return 0
 
@@ -46,17 +40,6 @@ def _changes(found: Any, program: str, flags: list[str]) -> dict[str, Any]:
     parsed = tyro.cli(flat[type(default)], prog=program, description=DESCRIPTION, args=flags, default=default)
     names = [field.name for field in dataclasses.fields(default) if field.init]
     return {name: getattr(parsed, name) for name in names if getattr(parsed, name) != getattr(default, name)}
-
-
-def show(results: Iterable[Finding]) -> list[Finding]:
-    """Print findings as they come: the check, its outcome and its seconds, and below that what is wrong."""
-    seen = []
-    for finding in results:
-        print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)
-        if finding.sentence:
-            print(textwrap.fill(finding.sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
-        seen.append(finding)
-    return seen
 
 
 def conclude(name: str, results: list[Finding]) -> None:

@@ -1,12 +1,15 @@
-"""Runs checks one after the other and keeps what each of them found."""
+"""Runs checks one after the other, and keeps and prints what each of them found."""
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from offbench.algorithms import registry
+from offbench.conformance import checks, learners
 from offbench.conformance.checks import BrokenError, Check, NotCheckedError
 
 Outcome = Literal["passed", "failed", "not checked"]
@@ -27,6 +30,29 @@ class Finding:
     outcome: Outcome
     sentence: str
     seconds: float
+
+
+def check(algorithm: str | type, **hyperparameters: Any) -> list[Finding]:
+    """Check an algorithm, print each finding as it comes, and return them.
+
+    Args:
+        algorithm: registered name, ``module:Class``, or the class itself.
+        **hyperparameters: fields of its config that differ from those that checks use.
+
+    Raises:
+        OffbenchError: there is no such algorithm or hyperparameter.
+    """
+    found = registry.find(registry.name_of(algorithm))
+    registry.configure(found, "", hyperparameters)
+    ours = registry.is_algorithm(found)
+    subject = checks.Subject(found, hyperparameters) if ours else learners.Subject(found, hyperparameters)
+    seen = []
+    for finding in findings(subject, checks.CHECKS if ours else learners.CHECKS):
+        print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)
+        if finding.sentence:
+            print(textwrap.fill(finding.sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
+        seen.append(finding)
+    return seen
 
 
 def findings(subject: Any, checks: Sequence[Check]) -> Iterator[Finding]:

@@ -110,7 +110,7 @@ class Run:
 
 
 def train(
-    algorithm: str,
+    algorithm: str | type,
     dataset: str | Path | Trajectories,
     *,
     task: str | None = None,
@@ -133,7 +133,7 @@ def train(
     A learner (`offbench.training.fitting`) is fitted with one seed after the other instead, and each is scored once.
 
     Args:
-        algorithm: registered name or ``module:Class``, of ours or of anything that has ``fit``.
+        algorithm: registered name, ``module:Class`` or the class itself, of ours or of anything that has ``fit``.
         dataset: dataset id, path of a file, or trajectories.
         task: name of the task to score in; the dataset's own if None.
         seeds: how many seeds (0, 1, ...), or which.
@@ -156,17 +156,18 @@ def train(
             ``dtype``, ``compile``, ``group``).
         Interrupted: Ctrl-C; a checkpoint has been written.
     """
-    found = registry.find(algorithm)
+    name = registry.name_of(algorithm)
+    found = registry.find(name)
     check_names(found)
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
     if not isinstance(data, Trajectories):
-        raise DataError(f"{dataset} is a split into {type(data).__name__}; {algorithm} learns from whole trajectories")
+        raise DataError(f"{dataset} is a split into {type(data).__name__}; {name} learns from whole trajectories")
     config = registry.configure(found, data.provenance.dataset, hyperparameters)
     if registry.is_algorithm(found):
         _check_hyperparameters(config)
     chosen = task or data.provenance.task
     request = Request(
-        algorithm=algorithm,
+        algorithm=name,
         found=found,
         config=config,
         data=data,

@@ -12,7 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
+from offbench.algorithms import registry
 from offbench.catalog import store
+from offbench.conformance import checks, learners
+from offbench.conformance.report import findings
 from offbench.d4rl.registry import card_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,6 +25,10 @@ def examples(page: str) -> str:
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks
     return "\n".join(blocks)
+
+
+def page_of(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
 
 
 def run(code: str, folder: Path) -> list[str]:
@@ -66,6 +73,26 @@ def test_d4rl(tmp_path: Path):
     keys, score = run(f"H5PATH = {str(path)!r}\n" + examples("d4rl.md"), tmp_path)
     assert keys == "['actions', 'next_observations', 'observations', 'rewards', 'terminals']"
     assert float(score) == pytest.approx(50, abs=0.01)
+
+
+def test_the_algorithms_of_the_page_pass_their_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    files = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", page_of("your-algorithm.md"), flags=re.DOTALL))
+    for name, code in files.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    awr, neighbours = registry.find("awr:AWR"), registry.find("neighbours:Neighbours")
+    fast = [check for check in checks.CHECKS if check.run is not checks.compiling]
+    found = [*findings(checks.Subject(awr), fast), *findings(learners.Subject(neighbours), learners.CHECKS)]
+    assert {one.outcome for one in found} == {"passed"}
+    assert sum(len(code.splitlines()) for code in files.values()) < 100
+
+
+def test_every_check_is_on_the_page_with_both_kinds():
+    rows = re.findall(r"^\| ([^|]+) \|([^|]*)\|([^|]*)\|$", page_of("your-algorithm.md"), flags=re.MULTILINE)
+    ours, theirs = ({name for name, *texts in rows if texts[column].strip()} for column in (0, 1))
+    assert {check.name for check in checks.CHECKS} <= ours
+    assert {check.name for check in learners.CHECKS} <= theirs
 
 
 def test_every_code_of_the_lint_is_on_its_page():
