@@ -77,7 +77,23 @@ def find(name: str) -> Any:
             f"{target} is no algorithm; it must be a subclass of offbench.algorithms.base.Algorithm or have "
             "fit(data, task, seed, budget)"
         )
+    if is_algorithm(found):
+        _check_declared(found)
     return found
+
+
+def _check_declared(found: type[Algorithm]) -> None:
+    """Refuse a subclass of Algorithm that lacks a part, with an OffbenchError."""
+    config, metrics = getattr(found, "Config", None), getattr(found, "metrics", None)
+    lacking = [f"the method {name}" for name in sorted(found.__abstractmethods__)]
+    if not (inspect.isclass(config) and dataclasses.is_dataclass(config)):
+        lacking.append("Config, a dataclass of its hyperparameters")
+    elif "batch_size" not in {field.name for field in dataclasses.fields(config)}:
+        lacking.append("the field batch_size in its Config, what one seed learns from in an update")
+    if not metrics or isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
+        lacking.append("metrics, a tuple of the names that update gives")
+    if lacking:
+        raise OffbenchError(f"{title(found)} lacks {' and '.join(lacking)}; see docs/your-algorithm.md")
 
 
 def algorithm(name: str) -> type[Algorithm]:

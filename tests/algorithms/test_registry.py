@@ -1,7 +1,9 @@
+import dataclasses
 import hashlib
 import linecache
 import sys
 import types
+from abc import abstractmethod
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -246,3 +248,22 @@ def test_a_class_without_any_source_is_to_be_written_to_a_file(notebook):
     found = notebook(LEARNERS, cached=False)
     with pytest.raises(OffbenchError, match=r"source of __main__:Fields cannot be read, .*; write the class to a file"):
         registry.source_digest(found)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"Config": None}, "lacks Config, a dataclass"),
+        ({"Config": type("Plain", (), {})}, "lacks Config, a dataclass"),
+        ({"Config": dataclasses.make_dataclass("NoBatch", [("hidden", int, 3)])}, "lacks the field batch_size"),
+        ({"metrics": "loss"}, "lacks metrics, a tuple"),
+        ({"metrics": ()}, "lacks metrics, a tuple"),
+        ({"act": abstractmethod(lambda self, observations: None)}, "lacks the method act; see"),
+    ],
+)
+def test_an_algorithm_that_lacks_a_part_is_refused(parts, sentence, monkeypatch):
+    module = types.ModuleType("incomplete")
+    module.Mine = type("Mine", (registry.algorithm("bc"),), parts)
+    monkeypatch.setitem(sys.modules, "incomplete", module)
+    with pytest.raises(OffbenchError, match=f"Mine {sentence}"):
+        registry.find("incomplete:Mine")
