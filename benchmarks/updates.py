@@ -1,122 +1,80 @@
-"""Updates a second of several seeds of IQL at once, against a plain implementation of one seed, in the same run.
+"""Updates a second of several seeds at once, method by method, against a plain implementation of one seed.
 
-The rival is IQL as single-file implementations write it: one nn.Module a network, three optimisers, one seed,
-``.item()`` for the log. Shapes are hopper's (11 observations, 3 actions), batch 256, hidden layers 256-256. Both are
-timed in turns, several times, because machines are noisy; the ratio is that of the medians. "eager" is without a
-compiler, "mixed" with the hidden layers' products in bfloat16, all else in float32.
+The rivals are the methods as single-file implementations write them (_plain.py): one nn.Module a network, an optimiser
+after the other, one seed, ``.item()`` for the log. Both have the same default configuration and are timed in turns,
+several times, because machines are noisy; the ratio is that of the medians, and the range is that of the rounds. A
+rival has a process of its own, so that our settings of the allocator do not help it. Shapes are hopper's (11
+observations, 3 actions).
 
-The arithmetic limit is what the machine's own matrix products, measured in the same run at the sizes of this update,
-would allow if nothing else took any time: rate (operations a second) / operations that one update of one seed needs.
+IQL is looked at more closely: "eager" is without a compiler, "mixed" with the hidden layers' products in bfloat16, all
+else in float32. The arithmetic limit is what the machine's own matrix products, measured in the same run at the sizes
+of this update, would allow if nothing else took any time: rate (operations a second) / operations that one update of
+one seed needs.
 """
 
 import argparse
-import copy
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
-from torch import nn
+from _plain import RIVALS, Plain
 
-from offbench.algorithms.base import Sizes
-from offbench.algorithms.iql import IQL, IQLConfig
+from offbench.algorithms import registry
+from offbench.algorithms.base import Sizes, View
+from offbench.algorithms.iql import IQLConfig
 from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Transitions
 from offbench.training.compilation import group_size, keep_memory, update_step
 from offbench.training.group import Group
+from offbench.training.views import completed, make_view
 
-OBSERVATION, ACTION, HIDDEN, BATCH = 11, 3, 256, 256
+OBSERVATION, ACTION, TOTAL = 11, 3, 1_000_000
+SECONDS = 1.5  # that one measurement takes, or longer where two updates do
+HIDDEN, BATCH = IQLConfig().hidden[0], IQLConfig().batch_size
 
 
-def data(steps: int = 100_000) -> Transitions:
-    """Random transitions of hopper's shapes."""
+def data(steps: int = 100_000) -> Trajectories:
+    """Random episodes of hopper's shapes."""
     generator = torch.Generator().manual_seed(0)
     ends = torch.zeros(steps, dtype=torch.bool)
     ends[999::1000] = True
-    return Transitions(
-        Trajectories(
-            observations=torch.randn(steps + steps // 1000, OBSERVATION, generator=generator).numpy(),
-            offsets=torch.arange(0, steps + 1, 1000).numpy(),
-            terminations=torch.zeros(steps, dtype=torch.bool).numpy(),
-            truncations=ends.numpy(),
-            actions=torch.randn(steps, ACTION, generator=generator).tanh().numpy(),
-            rewards=torch.randn(steps, generator=generator).numpy(),
-        )
+    return Trajectories(
+        observations=torch.randn(steps + steps // 1000, OBSERVATION, generator=generator).numpy(),
+        offsets=torch.arange(0, steps + 1, 1000).numpy(),
+        terminations=torch.zeros(steps, dtype=torch.bool).numpy(),
+        truncations=ends.numpy(),
+        actions=torch.randn(steps, ACTION, generator=generator).tanh().numpy(),
+        rewards=torch.randn(steps, generator=generator).numpy(),
     )
 
 
-def mlp(inputs: int, outputs: int) -> nn.Module:
-    """Two hidden layers."""
-    layers = [nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs)]
-    return nn.Sequential(*layers)
-
-
-class Plain:
-    """One seed of IQL, one module a network."""
-
-    def __init__(self, transitions: Transitions) -> None:
-        # Five arrays and five gathers, as replay buffers have them.
-        self.arrays = [part.contiguous() for part in transitions.batch(torch.arange(len(transitions)))[:5]]
-        self.q1, self.q2 = mlp(OBSERVATION + ACTION, 1), mlp(OBSERVATION + ACTION, 1)
-        self.targets = copy.deepcopy(self.q1), copy.deepcopy(self.q2)
-        self.value, self.actor = mlp(OBSERVATION, 1), mlp(OBSERVATION, ACTION)
-        self.log_std = nn.Parameter(torch.zeros(ACTION))
-        self.q_optimiser = torch.optim.Adam([*self.q1.parameters(), *self.q2.parameters()], lr=3e-4)
-        self.value_optimiser = torch.optim.Adam(self.value.parameters(), lr=3e-4)
-        self.actor_optimiser = torch.optim.Adam([*self.actor.parameters(), self.log_std], lr=3e-4)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.actor_optimiser, 1_000_000)
-        self.log: dict[str, float] = {}
-
-    def update(self) -> None:
-        """Sample and make one gradient step."""
-        rows = torch.randint(len(self.arrays[0]), (BATCH,))
-        s, a, r, s_next, terminal = (array[rows] for array in self.arrays)
-        with torch.no_grad():
-            sa = torch.cat([s, a], 1)
-            target = torch.min(self.targets[0](sa), self.targets[1](sa)).squeeze(1)
-            next_value = self.value(s_next).squeeze(1)
-        advantage = target - self.value(s).squeeze(1)
-        value_loss = (torch.abs(0.7 - (advantage < 0).float()) * advantage**2).mean()
-        self.log["value_loss"] = value_loss.item()
-        self._step(self.value_optimiser, value_loss)
-
-        y = r + 0.99 * (1 - terminal) * next_value
-        sa = torch.cat([s, a], 1)
-        critic_loss = sum(nn.functional.mse_loss(q(sa).squeeze(1), y) for q in (self.q1, self.q2)) / 2
-        self.log["critic_loss"] = critic_loss.item()
-        self._step(self.q_optimiser, critic_loss)
-        for target_network, network in zip(self.targets, (self.q1, self.q2), strict=True):
-            for old, new in zip(target_network.parameters(), network.parameters(), strict=True):
-                old.data.copy_(0.995 * old.data + 0.005 * new.data)
-
-        weight = torch.exp(3.0 * advantage.detach()).clamp(max=100.0)
-        policy = torch.distributions.Normal(torch.tanh(self.actor(s)), self.log_std.clamp(-20, 2).exp())
-        actor_loss = (weight * -policy.log_prob(a).sum(1)).mean()
-        self.log["actor_loss"] = actor_loss.item()
-        self._step(self.actor_optimiser, actor_loss)
-        self.schedule.step()
-
-    @staticmethod
-    def _step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+def prepared(name: str) -> tuple[Any, View]:
+    """The method's default configuration and the data as it sees them."""
+    found, trajectories = registry.algorithm(name), data()
+    config = completed(found.Config(), trajectories, None)
+    return config, make_view(found, config, trajectories)
 
 
 class Ours:
     """``seeds`` seeds, grouped and compiled as training does it."""
 
-    def __init__(self, transitions: Transitions, seeds: int, compiled: bool, mixed: bool = False) -> None:
-        config, sizes = IQLConfig(), Sizes(OBSERVATION, ACTION)
-        step, compiled = update_step(IQL, "always" if compiled else "never", torch.device("cpu"))
-        size = group_size(IQL(config, sizes, [0], 1_000_000), seeds, compiled)
-        parts = [list(range(first, first + size)) for first in range(0, seeds, size)]
-        self.groups = [
-            Group(IQL(config, sizes, part, 1_000_000, mixed_precision=mixed), transitions, step) for part in parts
-        ]
-        self.done = 0
+    def __init__(self, name: str, seeds: int, compiled: bool, mixed: bool = False) -> None:
+        found, (config, view), sizes = registry.algorithm(name), prepared(name), Sizes(OBSERVATION, ACTION)
+        step, compiled = update_step(found, "always" if compiled else "never", torch.device("cpu"))
+        self.config, self.seeds, self.done, self.period = config, seeds, 0, found.period
+        self.together = group_size(found(config, sizes, [0], TOTAL), seeds, compiled)
+        parts = [list(range(first, first + self.together)) for first in range(0, seeds, self.together)]
+        self.groups = [Group(found(config, sizes, part, TOTAL, mixed_precision=mixed), view, step) for part in parts]
+        self.first = seconds(lambda: self.advance(2))
+        again = seconds(lambda: self.advance(2))
+        # Even, for methods of two kinds of updates; at most as many as training makes of one group before the next.
+        self.updates = 2 * max(1, min(50, round(SECONDS / again)))
 
     def advance(self, updates: int) -> None:
         """``updates`` updates of every seed."""
@@ -124,8 +82,45 @@ class Ours:
             group.advance(self.done, self.done + updates)
         self.done += updates
 
+    def rate(self) -> float:
+        """Updates of single seeds a second."""
+        return self.updates * self.seeds / seconds(lambda: self.advance(self.updates))
 
-def seconds(work) -> float:
+
+class Rival:
+    """The plain implementation in another process, which waits until it is asked for its rate."""
+
+    def __init__(self, name: str) -> None:
+        command = [sys.executable, __file__, "--plain", name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.rate()  # the first updates are slower
+
+    def rate(self) -> float:
+        """Updates a second."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print("rate", file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def __enter__(self) -> "Rival":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()  # closes its input, at which it ends
+
+
+def run_plain(name: str) -> None:
+    """Print a rate for each line of input; the body of a `Rival`'s process."""
+    rival: Plain = RIVALS[name](*prepared(name), TOTAL)
+    for _ in sys.stdin:
+        start, updates = time.perf_counter(), 0
+        while time.perf_counter() < start + SECONDS or updates % 2:
+            rival.update()
+            updates += 1
+        print(updates / (time.perf_counter() - start), flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -166,40 +161,19 @@ def arithmetic_seconds(repeats: int = 100) -> float:
     return total
 
 
-def rival_rate() -> float:
-    """Updates a second of the plain implementation, in a process without our settings of the allocator."""
-    command = [sys.executable, __file__, "--plain"]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def run_plain(updates: int = 200) -> None:
-    """Print the rival's rate; the body of ``rival_rate``'s process."""
-    rival = Plain(data())
-    for _ in range(30):
-        rival.update()
-    print(updates / seconds(lambda: [rival.update() for _ in range(updates)]))
-
-
-def compare(seeds: int, rounds: int) -> None:
-    """Time all in turns and print medians, ratios and the arithmetic limit."""
-    keep_memory()
-    transitions = data()
-    started = time.perf_counter()
-    compiled = Ours(transitions, seeds, compiled=True)
-    compiled.advance(20)
-    compiling = time.perf_counter() - started
-    runners = {
-        "offbench, eager": Ours(transitions, seeds, compiled=False),
-        "offbench": compiled,
-        "offbench, mixed": Ours(transitions, seeds, compiled=True, mixed=True),
-    }
-    runners["offbench, mixed"].advance(20)
-    rates: dict[str, list[float]] = {"plain, one seed": []} | {name: [] for name in runners}
-    for _ in range(rounds):
-        rates["plain, one seed"].append(rival_rate())
-        for name, runner in runners.items():
-            updates = 10 if "eager" in name else 40
-            rates[name].append(updates * seeds / seconds(lambda r=runner, u=updates: r.advance(u)))
+def compare_iql(seeds: int, rounds: int) -> None:
+    """Time IQL in several ways and print medians, ratios and the arithmetic limit."""
+    with Rival("iql") as rival:
+        runners = {
+            "offbench, eager": Ours("iql", seeds, compiled=False),
+            "offbench": Ours("iql", seeds, compiled=True),
+            "offbench, mixed": Ours("iql", seeds, compiled=True, mixed=True),
+        }
+        rates: dict[str, list[float]] = {"plain, one seed": []} | {name: [] for name in runners}
+        for _ in range(rounds):
+            rates["plain, one seed"].append(rival.rate())
+            for name, runner in runners.items():
+                rates[name].append(runner.rate())
     median = {name: statistics.median(values) for name, values in rates.items()}
     plain = median["plain, one seed"]
     print(f"IQL, {seeds} seeds, hopper shapes, batch {BATCH}, {torch.get_num_threads()} threads")
@@ -212,19 +186,50 @@ def compare(seeds: int, rounds: int) -> None:
     rate = f"{flops / 1e6:.0f} MFLOP at {flops / limit / 1e9:.0f} GFLOP/s"
     print(f"  float32 limit    {1 / limit:5.0f} from {rate}, {1 / limit / plain:.2f} times the plain;", end=" ")
     print(f"offbench reaches {100 * median['offbench'] * limit:.0f}% of it")
-    print(f"  compiling and the first 20 updates took {compiling:.0f} s")
+
+
+def compare(names: list[str], seeds: int, rounds: int) -> None:
+    """Print a line for each method: rates, ratio of their medians, and the lowest and highest ratio of a round."""
+    print(f"\n{seeds} seeds in default configurations, hopper shapes, {torch.get_num_threads()} threads;")
+    print("updates of one seed a second; seeds that are updated together; seconds to compile and make two updates")
+    columns = f"{'plain':>8} {'offbench':>8} {'ratio':>6} {'range':>12} {'together':>8} {'compiling':>9}"
+    print(f"{'method':8} {'batch':>5} {'networks':22} {columns}")
+    for name in names:
+        torch.compiler.reset()  # as in a process that trains this method alone
+        with Rival(name) as rival:
+            ours = Ours(name, seeds, compiled=True)
+            pairs = [(rival.rate(), ours.rate()) for _ in range(rounds)]
+        plain, own = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+        ratios = [b / a for a, b in pairs]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        figures = f"{plain:8.1f} {own:8.1f} {own / plain:6.2f} {spread:>12} {ours.together:8} {ours.first:9.0f}"
+        print(f"{name:8} {ours.config.batch_size:5} {networks(ours.config):22} {figures}", flush=True)
+
+
+def networks(config: Any) -> str:
+    """Sizes of the hidden layers, with the number of critics where a method lets one choose it."""
+    if hasattr(config, "embedding"):
+        return f"{config.layers} blocks, {config.context} x {config.embedding}"
+    critics = f", {config.critics} critics" if hasattr(config, "critics") else ""
+    return "-".join(map(str, config.hidden)) + critics
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--algorithms", nargs="+", choices=RIVALS, help="only these, and no closer look at IQL")
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--plain", action="store_true", help="only time the plain implementation and print its rate")
+    parser.add_argument("--rounds", type=int, default=3, help="of the table; the closer look at IQL has 2 rounds + 1")
+    parser.add_argument("--plain", choices=RIVALS, help="be the rival: print a rate for each line of input")
     arguments = parser.parse_args()
     if arguments.plain:
-        run_plain()
-    else:
-        compare(arguments.seeds, arguments.rounds)
+        return run_plain(arguments.plain)
+    keep_memory()
+    # Compiled as if for the first time, whatever was compiled here before.
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        if not arguments.algorithms:
+            compare_iql(arguments.seeds, 2 * arguments.rounds + 1)
+        compare(arguments.algorithms or sorted(RIVALS), arguments.seeds, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -146,15 +146,14 @@ class DecisionTransformer(Algorithm):
             times: (seeds, batch, K, embedding), embedded numbers of the steps.
             masks: of the dropout, see ``_masks``; None drops nothing.
         """
-        seeds, batch, steps, size = times.shape
         parts = {"return": returns_to_go.unsqueeze(-1), "state": states, "action": actions}
         tokens = [_embedded(actor, name, values) + times for name, values in parts.items()]
-        x = norm(actor, "first_norm", torch.stack(tokens, 3).flatten(1, 3))
-        x = (x if masks is None else x * masks[0].view(x.shape)).view(seeds, batch, 3 * steps, size)
-        x = self.transformer(actor, x, None if masks is None else masks[1:])
-        at_states = x.view(seeds, batch * steps, 3, size)[:, :, 1]
-        head = full_precision_linear(norm(actor, "last_norm", at_states), actor["head.weight"], actor["head.bias"])
-        return torch.tanh(head).view(seeds, batch, steps, -1)
+        x = norm(actor, "first_norm", torch.stack(tokens, 3).flatten(2, 3))
+        x = x if masks is None else x * masks[0].view(x.shape)
+        at_states = self.transformer(actor, x, None if masks is None else masks[1:], wanted=slice(1, None, 3))
+        flat = norm(actor, "last_norm", at_states).flatten(1, 2)
+        head = full_precision_linear(flat, actor["head.weight"], actor["head.bias"])
+        return torch.tanh(head).view(*times.shape[:3], -1)
 
     def losses(self, networks: Networks, batch: SequenceBatch) -> Metrics:
         """L = mean of mask (a' - a)^2 over windows, steps and action dimensions."""

@@ -19,6 +19,7 @@ from offbench.nn.mlp import Parameters, linear
 from offbench.nn.random import stream
 
 INITIAL_STD = 0.02  # of weights, as in GPT-2
+EVERY_TOKEN = slice(None)
 
 
 @dataclass(frozen=True)
@@ -55,54 +56,91 @@ class Transformer:
         """Numbers that dropout masks hold for one sequence; three a block: attention, its result, the MLP's result."""
         return [self.heads * tokens**2, tokens * self.size, tokens * self.size] * self.layers
 
-    def __call__(self, parameters: Parameters, tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
+    def __call__(
+        self,
+        parameters: Parameters,
+        tokens: Tensor,
+        masks: Sequence[Tensor] | None = None,
+        wanted: slice = EVERY_TOKEN,
+    ) -> Tensor:
         """Map (seeds, batch, tokens, size) to that shape; what stands at a token depends on it and earlier ones alone.
 
-        masks: (seeds, batch, numbers) each, of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None drops nothing.
+        Args:
+            parameters: see ``initialise``.
+            tokens: (seeds, batch, tokens, size).
+            masks: (seeds, batch, numbers) each, of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None drops
+                nothing.
+            wanted: the tokens to return; the last block then computes only what these need.
         """
-        x = tokens.flatten(1, 2)
+        x = tokens
         for layer in range(self.layers):
             own = None if masks is None else masks[3 * layer : 3 * layer + 3]
-            x = self._block(parameters, f"block{layer}", x, tokens.shape[2], own)
-        return x.view(tokens.shape)
+            last = layer == self.layers - 1
+            x = self._block(parameters, f"block{layer}", x, own, wanted if last else EVERY_TOKEN)
+        return x
 
     def _block(
-        self, parameters: Parameters, block: str, x: Tensor, tokens: int, masks: Sequence[Tensor] | None
+        self, parameters: Parameters, block: str, x: Tensor, masks: Sequence[Tensor] | None, wanted: slice
     ) -> Tensor:
-        """One block on x (seeds, batch * tokens, size)."""
-        joint = dense(parameters, f"{block}.attention", norm(parameters, f"{block}.norm1", x))
-        queries, keys, values = joint.view(-1, tokens, 3, self.heads, self.size // self.heads).permute(2, 0, 3, 1, 4)
+        """The ``wanted`` tokens of one block on x (seeds, batch, tokens, size)."""
+        tokens, size = x.shape[2:]
+        normal = norm(parameters, f"{block}.norm1", x)
+        weight, bias = parameters[f"{block}.attention.weight"], parameters[f"{block}.attention.bias"]
+        queries = self._by_head(dense(normal[:, :, wanted], weight[..., :size], bias[..., :size]))
+        keys, values = torch.split(dense(normal, weight[..., size:], bias[..., size:]), size, -1)
         kept = None if masks is None else masks[0].view(-1, self.heads, tokens, tokens)
-        mixed = causal_attention(queries, keys, values, kept).transpose(1, 2).reshape(x.shape)
-        mixed = dense(parameters, f"{block}.projection", mixed)
-        x = x + (mixed if masks is None else mixed * masks[1].view(x.shape))
-        wide = functional.gelu(dense(parameters, f"{block}.widen", norm(parameters, f"{block}.norm2", x)))
-        narrow = dense(parameters, f"{block}.narrow", wide)
-        return x + (narrow if masks is None else narrow * masks[2].view(x.shape))
+        mixed = causal_attention(queries, self._by_head(keys), self._by_head(values), kept, wanted)
+        x = x[:, :, wanted]
+        shape = (*x.shape[:2], tokens, size)  # of the masks
+        mixed = layer_of(parameters, f"{block}.projection", mixed.transpose(1, 2).reshape(x.shape))
+        x = x + (mixed if masks is None else mixed * masks[1].view(shape)[:, :, wanted])
+        wide = functional.gelu(layer_of(parameters, f"{block}.widen", norm(parameters, f"{block}.norm2", x)))
+        narrow = layer_of(parameters, f"{block}.narrow", wide)
+        return x + (narrow if masks is None else narrow * masks[2].view(shape)[:, :, wanted])
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """(seeds, batch, tokens, size) as (seeds * batch, heads, tokens, size / heads)."""
+        return x.reshape(-1, x.shape[2], self.heads, x.shape[3] // self.heads).transpose(1, 2)
 
 
-def causal_attention(queries: Tensor, keys: Tensor, values: Tensor, masks: Tensor | None = None) -> Tensor:
+def causal_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, masks: Tensor | None = None, wanted: slice = EVERY_TOKEN
+) -> Tensor:
     """softmax(Q K^T / sqrt(size)) V over each token and those before it; all (sequences, heads, tokens, size).
 
-    masks: (sequences, heads, tokens, tokens), factors of the attention weights after the softmax, for dropout.
+    Args:
+        queries: those of the ``wanted`` tokens.
+        keys: of all tokens.
+        values: of all tokens.
+        masks: (sequences, heads, tokens, tokens), factors of the attention weights after the softmax, for dropout.
+        wanted: which tokens ask.
     """
-    if masks is None:
+    if masks is None and wanted == EVERY_TOKEN:
         return functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+    tokens = keys.shape[-2]
+    later = torch.ones(tokens, tokens, dtype=torch.bool, device=keys.device).triu(1)[wanted]
+    if masks is None:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=~later)
     # The fused kernel draws its own dropout, which would not be the same in another group of seeds.
     scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     weights = scores.masked_fill(later, -math.inf).softmax(-1)
-    return (weights * masks).to(values.dtype) @ values
+    return (weights * masks[:, :, wanted]).to(values.dtype) @ values
 
 
-def dense(parameters: Parameters, name: str, x: Tensor) -> Tensor:
-    """x W + b for x (seeds, rows, in) with the weight and bias of that name."""
-    return linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b for x (seeds, batch, tokens, in), weight (seeds, in, out) and bias (seeds, 1, out)."""
+    return linear(x.flatten(1, 2), weight, bias).view(*x.shape[:3], -1)
+
+
+def layer_of(parameters: Parameters, name: str, x: Tensor) -> Tensor:
+    """`dense` with the weight and bias of that name."""
+    return dense(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
 
 def norm(parameters: Parameters, name: str, x: Tensor) -> Tensor:
-    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) of x (seeds, rows, size), each seed with its own scale."""
-    return functional.layer_norm(x, x.shape[-1:]) * parameters[f"{name}.scale"] + parameters[f"{name}.shift"]
+    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) of x (seeds, batch, tokens, size), a scale each seed."""
+    scale, shift = parameters[f"{name}.scale"], parameters[f"{name}.shift"]
+    return functional.layer_norm(x, x.shape[-1:]) * scale.unsqueeze(1) + shift.unsqueeze(1)
 
 
 def initial_linear(

@@ -47,6 +47,15 @@ def test_equals_torch_modules_seed_by_seed():
         torch.testing.assert_close(SMALL(parameters, x)[seed], expected.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_wanted_tokens_are_those_of_all_with_and_without_dropout():
+    parameters, x = shaken(SMALL, [0, 1]), tokens()
+    generator = torch.Generator().manual_seed(2)
+    masks = [torch.rand(2, 4, size, generator=generator, dtype=torch.float64) for size in SMALL.mask_sizes(7)]
+    for dropped in (None, masks):
+        found, everything = SMALL(parameters, x, dropped, slice(1, None, 3)), SMALL(parameters, x, dropped)
+        torch.testing.assert_close(found, everything[:, :, 1::3], rtol=0, atol=1e-12)
+
+
 def test_a_later_token_changes_no_earlier_output():
     parameters, x = shaken(SMALL, [0, 1]), tokens()
     before = SMALL(parameters, x)
