@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -214,6 +215,15 @@ def networks(config: Any) -> str:
     return "-".join(map(str, config.hidden)) + critics
 
 
+@contextmanager
+def nothing_compiled() -> Iterator[None]:
+    """Compile as if for the first time, whatever was compiled before."""
+    torch.compiler.reset()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        yield
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--algorithms", nargs="+", choices=RIVALS, help="only these, and no closer look at IQL")
@@ -224,11 +234,10 @@ def main() -> None:
     if arguments.plain:
         return run_plain(arguments.plain)
     keep_memory()
-    # Compiled as if for the first time, whatever was compiled here before.
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        if not arguments.algorithms:
+    if not arguments.algorithms:
+        with nothing_compiled():
             compare_iql(arguments.seeds, 2 * arguments.rounds + 1)
+    with nothing_compiled():
         compare(arguments.algorithms or sorted(RIVALS), arguments.seeds, arguments.rounds)
 
 
