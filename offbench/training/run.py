@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ class Run:
         One that is asked for a return is asked for ``target``, or for the config's ``evaluation_target`` if that is
         None. It has a memory: ``reset(mask)`` begins episodes, and ``observe(rewards)`` follows each step.
 
+        Warns where the algorithm's source is no longer the one that was trained.
+
         Raises:
             OffbenchError: no policies were kept, there is no such seed, or the checkpoint is damaged.
         """
@@ -78,6 +81,12 @@ class Run:
         if not set(chosen) <= set(plan.seeds):
             raise OffbenchError(f"the run in {self.folder} has no seed {seed}; it has {plan.seeds}")
         found = registry.algorithm(plan.algorithm)
+        if registry.source_digest(found) != plan.algorithm_digest:
+            warnings.warn(
+                f"the source of {plan.algorithm} has changed since the run in {self.folder} was made; its policies may "
+                "act otherwise than they were scored",
+                stacklevel=2,
+            )
         config = _config(found, with_target(plan, target).config)
         sizes = Sizes(plan.observation_size, plan.action_size)
         algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 import offbench
+from offbench.algorithms import registry
 from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
@@ -70,6 +71,15 @@ def test_evaluate_meets_other_starts_and_both_seeds(pendulum_file, tmp_path):
     assert records[0].evaluations[0].lengths == [200] * 4
     with pytest.raises(DataError, match=r"but the task hopper-v4 has 11 and 3"):
         offbench.evaluate(run.folder, task="hopper-v4")
+
+
+def test_a_policy_says_that_its_source_has_changed(pendulum_file, tmp_path, monkeypatch, recwarn):
+    run = offbench.train("bc", pendulum_file, seeds=1, steps=4, episodes=1, output=tmp_path / "run", **SMALL)
+    run.policy()
+    assert not recwarn.list
+    monkeypatch.setattr(registry, "source_digest", lambda found: "0" * 64)
+    with pytest.warns(UserWarning, match="the source of bc has changed since the run in"):
+        run.policy()
 
 
 def test_without_a_task_a_run_is_trained_and_not_scored(pendulum_file, tmp_path):
