@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from offbench.catalog.loading import load
     from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
+    from offbench.training.finished import Run, evaluate
     from offbench.training.fitting import Budget
-    from offbench.training.run import Run, evaluate, train
+    from offbench.training.run import train
 
 __all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "train"]
 
@@ -28,8 +29,8 @@ _HOMES = {
     "check": "offbench.conformance.report",
     "load": "offbench.catalog.loading",
     "Trajectories": "offbench.data.trajectories",
-    "Run": "offbench.training.run",
-    "evaluate": "offbench.training.run",
+    "Run": "offbench.training.finished",
+    "evaluate": "offbench.training.finished",
     "train": "offbench.training.run",
 }
 

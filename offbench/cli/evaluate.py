@@ -14,9 +14,9 @@ from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord, write_record
+from offbench.training.finished import Run
+from offbench.training.finished import evaluate as evaluate_run
 from offbench.training.folder import RunFolder
-from offbench.training.run import Run
-from offbench.training.run import evaluate as evaluate_run
 
 
 def evaluate(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from offbench.training.run import Run
+from offbench.training.finished import Run
 
 
 def export(

@@ -1,4 +1,4 @@
-"""From a dataset to the view that an algorithm learns from."""
+"""From a dataset to the view that an algorithm learns from, once it was found to fit algorithm and task."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from offbench.algorithms.base import Algorithm, View
 from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Array, Trajectories
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import Task
 from offbench.errors import DataError
 
 
@@ -56,3 +58,22 @@ def make_view(
     options = {name: fields[name] for name in inspect.signature(algorithm.view).parameters if name in fields}
     view: View = algorithm.view(data, action_range=action_range, device=device, dtype=dtype, **options)
     return view
+
+
+def check_sizes(task: Task, observation: int, action: int, name: str) -> tuple[Any, Any]:
+    """The task's action range, (low, high), once observation and action sizes were found to agree with it.
+
+    Raises:
+        DataError: they do not; ``name`` is what has them.
+    """
+    simulator = make_simulator(task, 1)
+    try:
+        wanted = simulator.observation_size, len(simulator.action_low)
+        if wanted != (observation, action):
+            raise DataError(
+                f"{name} has observations of {observation} and actions of {action} numbers, but the task "
+                f"{task.name} has {wanted[0]} and {wanted[1]}; name the task that the data come from"
+            )
+        return simulator.action_low, simulator.action_high
+    finally:
+        simulator.close()

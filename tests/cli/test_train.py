@@ -14,7 +14,7 @@ from offbench.cli.main import main
 from offbench.data import native
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.training.export import OnnxPolicy
-from offbench.training.run import Run
+from offbench.training.finished import Run
 
 QUICK = ["--steps", "6", "--seeds", "2", "--episodes", "2", "--hidden", "8", "--batch-size", "8", "--compile", "never"]
 
