@@ -51,9 +51,11 @@ def test_iql_and_td3_bc_beat_bc_on_halfcheetah_medium_as_published(shared, reque
         regenerate(source, 200_000).save(data)
     settings = {"task": "halfcheetah-d4rl", "seeds": 3, "steps": 50_000, "evaluate_every": 12_500, "episodes": 10}
     runs = {name: offbench.train(name, data, resume=True, **settings) for name in PUBLISHED}
-    means = {name: summarize(run.scores).mean for name, run in runs.items()}
+    means = {}
+    for name, run in runs.items():
+        records = offbench.evaluate(run.folder, episodes=100)
+        means[name] = summarize([record.final_score for record in records]).mean
     shutil.rmtree(folder)
-    print(means)
-    assert means["bc"] < min(means["iql"], means["td3_bc"])
-    for name, published in PUBLISHED.items():
-        assert abs(means[name] - published) < 4, means
+    assert means["bc"] < min(means["iql"], means["td3_bc"]), means
+    for name, published in PUBLISHED.items():  # after a twentieth of the updates a little is missing
+        assert published - 5 < means[name] < published + 1.5, means
