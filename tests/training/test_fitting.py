@@ -196,11 +196,14 @@ def test_another_configuration_is_another_run(pendulum_file, tmp_path):
         offbench.train(named(Ridge), pendulum_file, seeds=1, output=tmp_path / "run", resume=True, penalty=2.0, **QUICK)
 
 
-def test_ctrl_c_on_the_command_line_says_how_to_go_on(pendulum_file, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_on_the_command_line_says_how_to_go_on(pendulum_file, tmp_path, monkeypatch, capsys, request):
     def interrupt(*arguments):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Ridge, "fit", interrupt)
+    # A job that a shell puts into the background ignores Ctrl-C, and so would this test in it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     command = ["train", named(Ridge), str(pendulum_file), "--output", str(tmp_path / "run"), "--penalty", "2"]
     assert main(command) == 130
     assert capsys.readouterr().err.endswith(f"offbench {' '.join(command)} --resume\n")
