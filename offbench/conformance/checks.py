@@ -1,106 +1,27 @@
 """The checks of an `Algorithm`: each builds it on a toy problem and says in one sentence what it does wrong.
 
-A check is a function of a `Subject` that returns nothing, or raises `BrokenError` with that sentence. The order is that
-of ``CHECKS``; one whose ``needs`` failed is left out, for it would fail for the same reason.
+The order is that of ``CHECKS``; one whose ``needs`` failed is left out, for it would fail for the same reason.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Sizes
+from offbench.algorithms.base import Algorithm
+from offbench.conformance.check import BrokenError, Check, NotCheckedError, require
+from offbench.conformance.subject import State, Subject, coming_batch, difference, seed_of
 from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
-from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.training.compilation import Step, compiler, update_step
 from offbench.training.export import TOLERANCE, largest_difference, need_libraries, to_onnx
-from offbench.training.group import Group
-from offbench.training.views import completed, make_view
-
-State = dict[str, Tensor]
-
-
-class BrokenError(Exception):
-    """What an algorithm does wrong, in one sentence."""
-
-
-class NotCheckedError(Exception):
-    """Why a check says nothing here."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An algorithm under test.
-
-    Attributes:
-        algorithm: its class.
-        changes: hyperparameters that differ from those of a check.
-    """
-
-    algorithm: type[Algorithm]
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def fields(self) -> set[str]:
-        """Names of the algorithm's hyperparameters."""
-        return {known.name for known in dataclasses.fields(self.algorithm.Config)}
-
-    def config(self, data: Trajectories, usual: Mapping[str, Any]) -> Any:
-        """The algorithm's own quick hyperparameters, and ``usual`` ones where it has a field so called."""
-        known = {name: value for name, value in ({"hidden": (32, 32)} | dict(usual)).items() if name in self.fields}
-        return completed(self.algorithm.Config(**known | dict(self.algorithm.quick) | dict(self.changes)), data, None)
-
-    def group(
-        self,
-        seeds: Sequence[int],
-        data: Trajectories | None = None,
-        dtype: torch.dtype = torch.float64,
-        step: Step | None = None,
-        mixed: bool = False,
-        **usual: Any,
-    ) -> Group:
-        """Freshly initialised seeds on ``data``, the toy if None, eager unless a ``step`` is given."""
-        chosen = toy() if data is None else data
-        config = self.config(chosen, {"batch_size": 16, "normalise_states": True} | usual)
-        made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, dtype=dtype, mixed_precision=mixed)
-        return Group(made, make_view(self.algorithm, config, chosen, dtype=dtype), step or self.algorithm.step)
-
-    def trained(self, seeds: Sequence[int], updates: int, **options: Any) -> Group:
-        """A group after some updates."""
-        made = self.group(seeds, **options)
-        made.advance(0, updates)
-        return made
-
-
-def difference(one: State, other: State) -> float:
-    """Largest absolute difference of two states; infinite where one is not finite and the other is."""
-    assert one.keys() == other.keys()
-    far = [(one[name].double() - other[name].double()).abs() for name in one]
-    worst = [float(part.max()) for part in far if part.numel()]
-    return max((part if part == part else float("inf") for part in worst), default=0.0)
-
-
-def seed_of(state: State, row: int) -> State:
-    """The state of one seed of a group."""
-    return {name: value[row : row + 1] if value.dim() else value for name, value in state.items()}
-
-
-def require(right: bool, sentence: str) -> None:
-    """Raise `BrokenError` with the sentence unless ``right``."""
-    if not right:
-        raise BrokenError(sentence)
-
-
-# -------------------------------------------------------------------- the checks
 
 
 def shapes(subject: Subject) -> None:
@@ -109,7 +30,7 @@ def shapes(subject: Subject) -> None:
     algorithm, given = g.algorithm, set[str]()
     for phase in range(algorithm.period):
         algorithm.phase = phase
-        values = algorithm.update(_batch(g))
+        values = algorithm.update(coming_batch(g))
         given |= set(values)
         for name, value in values.items():
             require(
@@ -153,21 +74,22 @@ def _check_actions(algorithm: Algorithm) -> None:
 
 def determinism(subject: Subject) -> None:
     """A seed decides a run: no clock, no generator; and another seed makes another run."""
-    states = []
+    states, drew = [], False
     for trial in (1, 2):
-        _seed_generators(trial)
-        made = subject.group([3])
-        before = _generators()
-        made.advance(0, 10)
-        drew = _generators() != before
+        with _generators_seeded(trial):
+            made = subject.group([3])
+            before = _generators()
+            made.advance(0, 10)
+            drew |= _generators() != before
         states.append(made.algorithm.state())
-        require(
-            not drew or trial == 1 or difference(*states) == 0,
-            "update draws from a global generator, so that a run is not decided by its seed; ask for random numbers in "
-            "noise() and take them from batch.noise",
-        )
+    equal = difference(*states) == 0
     require(
-        difference(*states) == 0,
+        equal or not drew,
+        "update draws from a global generator, so that a run is not decided by its seed; ask for random numbers in "
+        "noise() and take them from batch.noise",
+    )
+    require(
+        equal,
         "two runs with the same seed differ; an update must be a function of state and batch alone: no clock, no "
         "generator, no memory that was never set",
     )
@@ -175,6 +97,27 @@ def determinism(subject: Subject) -> None:
         difference(subject.group([3]).algorithm.state(), subject.group([4]).algorithm.state()) > 0,
         "two seeds begin with the same parameters; draw them for each of the seeds (MLP.initialise does)",
     )
+
+
+@contextmanager
+def _generators_seeded(seed: int) -> Iterator[None]:
+    """The global generators begin at ``seed``, and go on afterwards where they stood."""
+    python, legacy, ours = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+        torch.set_rng_state(ours)
+
+
+def _generators() -> tuple[object, ...]:
+    """States of the global generators, which any draw changes."""
+    _, numbers, position, *_ = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), np.asarray(numbers).tobytes(), position, random.getstate()
 
 
 def grouping(subject: Subject) -> None:
@@ -222,22 +165,31 @@ def resuming(subject: Subject) -> None:
 
 def terminations(subject: Subject) -> None:
     """Nothing is bootstrapped from what follows a termination."""
-    state, metrics = _first_updates(subject, ended=0.0)
-    other, other_metrics = _first_updates(subject, ended=3.0)
-    if difference(state, other) == 0:
+    if difference(_first_updates(subject)[0], _first_updates(subject, ended=SHIFT)[0]) == 0:
         return
-    # CQL looks at what the policy does at next observations, whatever ended there, without a value of them. What does
-    # not come from a bootstrap is the same with any discount.
-    if "discount" in subject.fields:
-        myopic = replace(subject, changes={**subject.changes, "discount": 0.0})
-        without = [_first_updates(myopic, ended=shift)[1] for shift in (0.0, 3.0)]
-        effects = (other_metrics[name] - metrics[name] - (without[1][name] - without[0][name]) for name in metrics)
-        if max(float(effect.abs().max()) for effect in effects) < 1e-9:
-            return
+    # CQL looks at what the policy does at next observations, whatever ended there, without a value of them. Only a
+    # bootstrap is discounted: what does not depend on the discount, where next values do, comes from elsewhere.
+    if _depends_on_discount(subject, going_on=SHIFT) and not _depends_on_discount(subject, ended=SHIFT):
+        return
     raise BrokenError(
         "updates depend on next observations of terminated transitions: it bootstraps through terminations; multiply "
         "the value of next observations by (1 - batch.terminations)"
     )
+
+
+SHIFT = 3.0  # of next observations, in standard deviations of the toy's states
+
+
+def _depends_on_discount(subject: Subject, **shift: float) -> bool:
+    """Whether what a shift of next observations does to the first metrics changes with the discount."""
+    if "discount" not in subject.fields:
+        return False
+    myopic = replace(subject, changes={**subject.changes, "discount": 0.0})
+    effects = []
+    for one in (subject, myopic):
+        usual, shifted = _first_updates(one)[1], _first_updates(one, **shift)[1]
+        effects.append({name: shifted[name] - usual[name] for name in usual})
+    return difference(*effects) > 1e-9
 
 
 def truncations(subject: Subject) -> None:
@@ -254,23 +206,25 @@ def truncations(subject: Subject) -> None:
 
 def _bootstraps(subject: Subject) -> bool:
     """Whether updates depend on next observations where nothing ended."""
-    return difference(_first_updates(subject, going_on=0.0)[0], _first_updates(subject, going_on=3.0)[0]) > 0
+    return difference(_first_updates(subject)[0], _first_updates(subject, going_on=SHIFT)[0]) > 0
 
 
 def _first_updates(subject: Subject, ended: float = 0.0, going_on: float = 0.0) -> tuple[State, State]:
     """State and metrics after one update of each kind, with a shift of next observations where episodes end or not.
 
     Raises:
-        NotCheckedError: batches have no next observations.
+        NotCheckedError: batches have no next observations, or this one has no transition that was terminated.
     """
-    g = subject.group([0, 1], batch_size=64)
+    g = subject.group([0, 1], toy(length=3), batch_size=64)
     metrics: State = {}
     for phase in range(g.algorithm.period):
         g.algorithm.phase = phase
-        batch = _batch(g)
+        batch = coming_batch(g)
         if not {"next_observations", "terminations"} <= set(batch._fields):
             raise NotCheckedError("its batches have no next observations, so it does not bootstrap")
         terminal = batch.terminations.unsqueeze(-1)
+        if not 0 < float(terminal.mean()) < 1:
+            raise NotCheckedError("its batch holds no terminated transition; a larger batch_size would have some")
         shifted = batch.next_observations + ended * terminal + going_on * (1 - terminal)
         metrics |= g.algorithm.update(batch._replace(next_observations=shifted))
         g.algorithm.count.add_(1)
@@ -357,40 +311,6 @@ def exporting(subject: Subject) -> None:
         raise BrokenError(str(error)) from error
     far = largest_difference(content, g.algorithm, g.data.scaling)
     require(far < TOLERANCE, f"the policy as an ONNX graph acts otherwise, by {far:.2g} of the actions' range")
-
-
-# -------------------------------------------------------------------- what they share
-
-
-def _batch(g: Group) -> Any:
-    """The batch of the coming update, with its noise."""
-    updates = int(g.algorithm.count)
-    return g.data.batch(g.indices(0)[updates])._replace(noise=g.algorithm.drawn())
-
-
-def _seed_generators(seed: int) -> None:
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
-
-
-def _generators() -> tuple[bytes, str, int]:
-    """What the global generators will draw next."""
-    legacy: Any = np.random.get_state()
-    return (
-        torch.get_rng_state().numpy().tobytes(),
-        legacy[1].tobytes() + bytes([legacy[2] % 256]),
-        hash(random.getstate()),
-    )
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check by name, with the names of those that must pass first."""
-
-    name: str
-    run: Callable[[Any], None]
-    needs: tuple[str, ...] = ()
 
 
 CHECKS = (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offbench.algorithms import registry
-from offbench.conformance.checks import BrokenError, Check, require
+from offbench.conformance.check import BrokenError, Check, require
 from offbench.conformance.toys import OBSERVATION, best_actions, toy
 from offbench.data.policy import Policy
 from offbench.data.trajectories import Array, Trajectories

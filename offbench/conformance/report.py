@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from offbench.algorithms import registry
 from offbench.conformance import checks, learners
-from offbench.conformance.checks import BrokenError, Check, NotCheckedError
+from offbench.conformance.check import BrokenError, Check, NotCheckedError
+from offbench.conformance.subject import Subject
 
 Outcome = Literal["passed", "failed", "not checked"]
 
@@ -45,7 +46,7 @@ def check(algorithm: str | type, **hyperparameters: Any) -> list[Finding]:
     found = registry.find(registry.name_of(algorithm))
     registry.configure(found, "", hyperparameters)
     ours = registry.is_algorithm(found)
-    subject = checks.Subject(found, hyperparameters) if ours else learners.Subject(found, hyperparameters)
+    subject = Subject(found, hyperparameters) if ours else learners.Subject(found, hyperparameters)
     seen = []
     for finding in findings(subject, checks.CHECKS if ours else learners.CHECKS):
         print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)

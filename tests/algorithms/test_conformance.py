@@ -5,7 +5,9 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm
-from offbench.conformance.checks import CHECKS, NotCheckedError, Subject, compiled_equals_eager, compiling
+from offbench.conformance.check import NotCheckedError
+from offbench.conformance.checks import CHECKS, compiled_equals_eager, compiling
+from offbench.conformance.subject import Subject
 from offbench.training.compilation import compiler
 
 ALGORITHMS = sorted(registry.OURS)

@@ -140,6 +140,12 @@ class BootstrapsThroughTerminations(Sound):
         return super().advantages(value, batch._replace(terminations=torch.zeros_like(batch.terminations)))
 
 
+class DiscountInNameOnly(BootstrapsThroughTerminations):
+    def build(self):
+        super().build()
+        self.config = replace(self.config, discount=0.99)
+
+
 def truncations_as_terminations(trajectories: Trajectories, **options) -> Transitions:
     ends = trajectories.terminations | trajectories.truncations
     return Transitions(replace(trajectories, terminations=ends, truncations=ends & False), **options)

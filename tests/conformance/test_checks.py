@@ -1,10 +1,15 @@
+import random
 import re
 
 import broken
+import numpy as np
 import pytest
+import torch
 
-from offbench.conformance.checks import CHECKS, Subject
+from offbench.conformance.check import NotCheckedError
+from offbench.conformance.checks import CHECKS
 from offbench.conformance.report import findings
+from offbench.conformance.subject import Subject
 from offbench.training.compilation import compiler
 
 # What fails, and the sentence.
@@ -23,6 +28,7 @@ BROKEN = {
     "UnsavedPolicy": ("save and load", "act uses something that state"),
     "UnsavedAverage": ("resume", r"something that state\(\) lacks"),
     "BootstrapsThroughTerminations": ("terminations", "it bootstraps through terminations"),
+    "DiscountInNameOnly": ("terminations", "it bootstraps through terminations"),
     "TruncationsAsTerminations": ("truncations", "does not bootstrap through truncations"),
     "UnboundedExponential": ("extreme inputs", "is not finite after 50 updates"),
     "WrongSign": ("learning", "it does not learn: after 2,000 updates"),
@@ -50,3 +56,18 @@ def test_a_broken_algorithm_fails_one_check_with_the_right_sentence(name):
 
 def test_the_sound_one_passes():
     assert failed(broken.Sound) == {}
+
+
+def test_a_batch_without_terminations_is_said_to_show_nothing():
+    check = next(check for check in CHECKS if check.name == "terminations")
+    with pytest.raises(NotCheckedError, match="holds no terminated transition"):
+        check.run(Subject(broken.BootstrapsThroughTerminations, {"batch_size": 1}))
+
+
+def test_checking_leaves_the_global_generators_where_they_stood():
+    before = torch.get_rng_state(), np.random.get_state()[1:3], random.getstate()
+    failed(broken.HiddenGenerator)
+    after = torch.get_rng_state(), np.random.get_state()[1:3], random.getstate()
+    assert torch.equal(before[0], after[0])
+    np.testing.assert_equal(before[1], after[1])
+    assert before[2] == after[2]

@@ -16,6 +16,7 @@ from offbench.algorithms import registry
 from offbench.catalog import store
 from offbench.conformance import checks, learners
 from offbench.conformance.report import findings
+from offbench.conformance.subject import Subject
 from offbench.d4rl.registry import card_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -83,7 +84,7 @@ def test_the_algorithms_of_the_page_pass_their_checks(tmp_path: Path, monkeypatc
     monkeypatch.syspath_prepend(str(tmp_path))
     awr, neighbours = registry.find("awr:AWR"), registry.find("neighbours:Neighbours")
     fast = [check for check in checks.CHECKS if check.run is not checks.compiling]
-    found = [*findings(checks.Subject(awr), fast), *findings(learners.Subject(neighbours), learners.CHECKS)]
+    found = [*findings(Subject(awr), fast), *findings(learners.Subject(neighbours), learners.CHECKS)]
     assert {one.outcome for one in found} == {"passed"}
     assert sum(len(code.splitlines()) for code in files.values()) < 100
 

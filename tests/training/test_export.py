@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from offbench.algorithms import registry
-from offbench.conformance.checks import Subject
+from offbench.conformance.subject import Subject
 from offbench.data.transitions import Scaling
 from offbench.errors import OffbenchError
 from offbench.training.export import OnnxPolicy, largest_difference, to_onnx, write_onnx
