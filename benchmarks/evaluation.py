@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from offbench.environments.ladder import folder, ladder
+from offbench.behaviours.ladder import folder, ladder
 from offbench.environments.mujoco_states import available_threads
 from offbench.environments.simulator import make_environment, make_simulator
 from offbench.environments.task import Task, task

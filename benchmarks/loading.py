@@ -79,21 +79,21 @@ def rival(path: Path) -> int:
 
 def ours(path: Path) -> int:
     """Trajectories, checked, and the view from which algorithms draw batches."""
-    from offbench.data.hdf5 import read_hdf5
+    from offbench.formats.hdf5 import read_hdf5
 
     return first_batch(read_hdf5(path))
 
 
 def cached(path: Path) -> int:
     """The same from the cache, which this never writes."""
-    from offbench.data.native import load
+    from offbench.formats.native import load
 
     return first_batch(load(path.with_name(path.name + ".offbench")))
 
 
 def standardised(path: Path) -> int:
     """The same, with the states' mean and deviation, which need a pass over all of them."""
-    from offbench.data.native import load
+    from offbench.formats.native import load
 
     return first_batch(load(path.with_name(path.name + ".offbench")), normalise_states=True)
 
@@ -112,7 +112,7 @@ def first_batch(trajectories, **options: bool) -> int:
 
 def plain_load(path: Path) -> int:
     """The cache alone, mapped and checked."""
-    from offbench.data.native import load
+    from offbench.formats.native import load
 
     return load(path.with_name(path.name + ".offbench")).steps
 
@@ -129,7 +129,7 @@ TITLES = {
 
 def measure(way: str, path: Path) -> dict[str, float]:
     """Seconds and peak bytes of one load in this process."""
-    for name in ("torch", "h5py", "offbench.data.transitions", "offbench.data.native", "offbench.data.hdf5"):
+    for name in ("torch", "h5py", "offbench.data.transitions", "offbench.formats.native", "offbench.formats.hdf5"):
         import_module(name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
@@ -148,7 +148,7 @@ def in_process(way: str, path: Path) -> dict[str, float]:
 
 def hold(path: Path) -> None:
     """Load the cache, say so, and when told print how this process holds the pages of the file, in bytes."""
-    from offbench.data.native import load
+    from offbench.formats.native import load
 
     trajectories = load(path)
     total = sum(float(column.sum()) for column in trajectories.columns().values())  # touches every page
@@ -198,7 +198,7 @@ def main(steps: int, repeats: int) -> None:
         files = {kind: Path(folder) / f"hopper-{kind}.hdf5" for kind in ("plain", "gzip")}
         for kind, path in files.items():
             write(path, steps, None if kind == "plain" else kind)
-        fill = "import sys; from offbench.data import hdf5, native; native.cached(sys.argv[1], hdf5.read_hdf5)"
+        fill = "import sys; from offbench.formats import hdf5, native; native.cached(sys.argv[1], hdf5.read_hdf5)"
         subprocess.check_call([sys.executable, "-c", fill, files["plain"]])
         if hasattr(os, "sync"):
             os.sync()  # so that writing the files to disk does not go on beside the measurements

@@ -27,15 +27,15 @@ import h5py
 import numpy as np
 
 from offbench.catalog.cards import read_cards
-from offbench.data import native
-from offbench.data.hdf5 import read_hdf5
-from offbench.data.npz import read_npz
-from offbench.data.pickled_arrays import read_pickled_array
-from offbench.data.preference_files import read_ipl
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
+from offbench.formats import native
+from offbench.formats.hdf5 import read_hdf5
+from offbench.formats.npz import read_npz
+from offbench.formats.pickled_arrays import read_pickled_array
+from offbench.formats.preference_files import read_ipl
 
 SECONDS = 5.0
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import offbench, pathlib, sys
 from offbench.catalog.cards import cards
-from offbench.data.resources import resources
+from offbench.basis.resources import resources
 from offbench.environments.task import tasks
 assert pathlib.Path(offbench.__file__).is_relative_to(sys.argv[1]), offbench.__file__
 assert resources().is_relative_to(sys.argv[1]), resources()

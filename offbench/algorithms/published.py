@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 
-from offbench.data.resources import resources
+from offbench.basis.resources import resources
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Behaviour policies: trained online in our simulators, kept as ladders from which the standard datasets are made."""
+"""Policies that make data: scripted controllers, ladders of trained policies, acting with policies that files carry."""

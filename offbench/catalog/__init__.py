@@ -1,1 +1,1 @@
-"""Datasets by name: cards, recipes that generate them, and loading."""
+"""Datasets by name: cards, found, fetched, verified, cached, loaded, regenerated."""

@@ -25,7 +25,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from offbench.data.resources import resources
+from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
 
 Reader = Literal["d4rl", "minari", "neorl2", "npz", "native"]
@@ -59,7 +59,7 @@ class Recipe(BaseModel):
     """How a dataset is generated.
 
     Attributes:
-        name: a function of `offbench.catalog.recipes`.
+        name: a function of `offbench.generation.recipes`.
         seed: the same seed gives the same data.
         episodes: how many are recorded; or
         transitions: how many steps at least are recorded, in whole episodes.

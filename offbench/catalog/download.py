@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from offbench.basis.locks import locked
 from offbench.catalog.http import TransferError, content_length, content_range, opener, validator_of
-from offbench.catalog.locks import locked
 from offbench.errors import OffbenchError
 
 Progress = Callable[[int, int | None], None]

@@ -11,9 +11,9 @@ from typing import Any
 
 from offbench.catalog.cards import Card
 from offbench.catalog.download import digest, is_offline
-from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
+from offbench.formats import native
 
 _ADDRESS = re.compile(r"^hf://datasets/(?P<repository>[^/@]+/[^/@]+)@(?P<revision>[0-9a-f]{40})/(?P<path>.+)$")
 _REPOSITORY = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", re.ASCII)

@@ -11,11 +11,11 @@ from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
 from offbench.catalog.download import Progress
 from offbench.catalog.progress import shown
-from offbench.data import native
-from offbench.data.hdf5 import read_hdf5
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
+from offbench.formats.hdf5 import read_hdf5
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE = b"PK\x03\x04"
@@ -124,7 +124,7 @@ def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -
         except DataError:
             pass  # a damaged cache file is generated anew
     # Imported here because it pulls in the simulators, which a cached dataset does not need.
-    from offbench.catalog.recipes import generate
+    from offbench.generation.recipes import generate
 
     # Two processes that generate at once write the same bytes, and the last rename wins: no lock is needed.
     native.save(generate(card, progress), path)
@@ -164,10 +164,10 @@ def _read(card: Card, path: Path, limit: int | None) -> Trajectories:
     if card.reader == "native":
         return native.load(path, verify=True)
     if card.reader == "minari":
-        from offbench.data.minari_format import read_minari
+        from offbench.formats.minari_format import read_minari
 
         return read_minari(path, card.observation)
-    from offbench.data.npz import read_npz
+    from offbench.formats.npz import read_npz
 
     return read_npz(path, episode_limit=limit)
 
@@ -184,7 +184,7 @@ def _load_file(path: Path) -> Trajectories:
     if signature == _HDF5_SIGNATURE or path.suffix in _HDF5_SUFFIXES:
         return native.cached(path, read_hdf5)
     if signature.startswith(_ZIP_SIGNATURE) or path.suffix == ".npz":
-        from offbench.data.npz import read_npz
+        from offbench.formats.npz import read_npz
 
         return native.cached(path, read_npz, options="npz")
     return native.load(path)
@@ -193,7 +193,7 @@ def _load_file(path: Path) -> Trajectories:
 def _load_folder(path: Path) -> Trajectories:
     if not any((path / name).is_file() for name in ("metadata.json", "data/metadata.json")):
         raise DataError(f"{path} is a folder and not one of Minari; name a dataset, one file or a folder of Minari")
-    from offbench.data.minari_format import read_minari
+    from offbench.formats.minari_format import read_minari
 
     return read_minari(path)
 

@@ -8,12 +8,12 @@ from typing import Any
 import minari
 from minari.storage.datasets_root_dir import get_dataset_path
 
+from offbench.basis.locks import locked
 from offbench.catalog.download import is_offline
-from offbench.catalog.locks import locked
-from offbench.data import native
-from offbench.data.minari_format import read_minari
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
+from offbench.formats import native
+from offbench.formats.minari_format import read_minari
 
 
 def is_local(name: str) -> bool:

@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from offbench import __version__
+from offbench.behaviours.tanh_gaussian import TanhGaussianPolicy
 from offbench.catalog.cards import Card, card, cards
 from offbench.catalog.download import digest
 from offbench.catalog.loading import fetch_shown, load
-from offbench.data import native
-from offbench.data.d4rl_policy import StoredPolicy, read_policy
 from offbench.data.trajectories import Array, Provenance, Trajectories
-from offbench.data.writers import write_d4rl
-from offbench.environments.rollouts import record_transitions
 from offbench.environments.simulator import Simulator, make_simulator
-from offbench.environments.tanh_gaussian import TanhGaussianPolicy
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
+from offbench.formats.d4rl_policy import StoredPolicy, read_policy
+from offbench.formats.writers import write_d4rl
+from offbench.generation.recording import record_transitions
 
 Progress = Callable[[int, int], None]
 """Called with the number of steps done and the number of all."""

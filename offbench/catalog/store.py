@@ -9,10 +9,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from offbench.basis.files import atomic
 from offbench.catalog.cards import Card, File
 from offbench.catalog.download import Content, Progress, digest, fetch
-from offbench.data import native
-from offbench.data.files import atomic
+from offbench.formats import native
 
 _RECORD = ".sha256"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from offbench.environments import ladder
+from offbench.behaviours import ladder
 from offbench.environments.task import task
 
 Task = Annotated[str, tyro.conf.Positional]
@@ -54,7 +54,7 @@ def train_behaviour(
         seed: Of everything that is drawn.
         environments: Environments stepped together.
     """
-    from offbench.behaviours.training import BehaviourTraining, Plan
+    from offbench.online.training import BehaviourTraining, Plan
 
     plan = Plan(task=task(name).name, seed=seed, updates=updates, environments=environments)
     folder = output or Path("runs/behaviours") / plan.task
@@ -73,8 +73,8 @@ def select_rungs(folder: Task, /, output: Path, rungs: int = 12, episodes: int =
         rungs: At most so many.
         episodes: Measured of each.
     """
-    from offbench.behaviours.selection import select
-    from offbench.behaviours.training import finished_rungs
+    from offbench.online.selection import select
+    from offbench.online.training import finished_rungs
 
     plan, found = finished_rungs(Path(folder))
     trained = (

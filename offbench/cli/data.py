@@ -20,10 +20,10 @@ from offbench.catalog.loading import card_of, fetch_shown, load, load_card
 from offbench.catalog.progress import shown, size_text
 from offbench.cli.data_regenerate import regenerate_dataset
 from offbench.cli.data_render import render_episode
-from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
+from offbench.formats import native
 
 Ids = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID [ID ...]")]
 Id = Annotated[str, tyro.conf.Positional]
@@ -134,8 +134,8 @@ def lint_dataset(source: Id, /, task: str | None = None) -> int:
         source: Dataset id, or a file or folder of data.
         task: Task whose bounds, time limit and rewards the data should keep; by default the dataset's own.
     """
-    from offbench.data.lint import lint
-    from offbench.data.lint_file import lint_file
+    from offbench.lint.checks import lint
+    from offbench.lint.files import lint_file
 
     path = Path(source).expanduser()
     if path.is_file() and path.suffix != ".toml":
@@ -172,7 +172,7 @@ def export_dataset(source: Id, /, to: Literal["minari", "d4rl", "safetensors"], 
     stem = name if source.partition("?")[0] in cards() else Path(name).stem
     notes: Sequence[str] = ()
     if to == "minari":
-        from offbench.data.writers import write_minari
+        from offbench.formats.writers import write_minari
 
         environment = task(trajectories.provenance.task).environment if trajectories.provenance.task else None
         where, notes = write_minari(trajectories, output or f"offbench/{stem}", environment)
@@ -181,7 +181,7 @@ def export_dataset(source: Id, /, to: Literal["minari", "d4rl", "safetensors"], 
         if where.exists():
             raise OffbenchError(f"{where} exists; name another file with --output, or remove it")
         if to == "d4rl":
-            from offbench.data.writers import write_d4rl
+            from offbench.formats.writers import write_d4rl
 
             notes = write_d4rl(trajectories, where)
         else:
@@ -293,7 +293,7 @@ def _generate(chosen: Card, again: bool) -> None:
 
 
 def _generate_file(chosen: Card, transitions: int | None, output: Path, again: bool) -> None:
-    from offbench.catalog.recipes import generate, resized
+    from offbench.generation.recipes import generate, resized
 
     if output.exists() and not again:
         raise OffbenchError(f"{output} exists; name another file with --output, or overwrite it with --again")
@@ -311,8 +311,8 @@ def _task_facts(name: str | None) -> Any:
     """What the lint wants to know of a task; of one that cannot be simulated here, only its time limit and rewards."""
     if name is None:
         return None
-    from offbench.data.findings import TaskFacts
     from offbench.environments.task_facts import facts, reward_formula
+    from offbench.lint.findings import TaskFacts
 
     chosen = task(name)
     try:

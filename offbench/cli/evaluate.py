@@ -68,7 +68,7 @@ def _check_video(video: Path) -> None:
 def _film(run: Path, record: RunRecord, target: float | None, video: Path) -> None:
     """Write pictures of the first episode of a record's last evaluation, which is played again."""
     from offbench.environments.pictures import film
-    from offbench.environments.rollouts import record as record_episodes
+    from offbench.generation.recording import record as record_episodes
 
     assert record.task is not None
     chosen = find_task(record.task.name)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
 from offbench.evaluation.record import read_records
 from offbench.report.table import Format, build, render
 

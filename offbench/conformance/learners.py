@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from offbench.algorithms import registry
+from offbench.basis.policy import Policy
 from offbench.conformance.check import BrokenError, Check, require
 from offbench.conformance.toys import OBSERVATION, best_actions, toy
-from offbench.data.policy import Policy
 from offbench.data.trajectories import Array, Trajectories
 from offbench.errors import OffbenchError
 from offbench.training.fitting import Budget, fit

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from offbench.data.hdf5_file import below, check_sizes, h5py, open_hdf5, values
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
+from offbench.formats.hdf5_file import below, check_sizes, h5py, open_hdf5, values
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +61,7 @@ def read_arrays(path: Path | str) -> dict[str, Any]:
 
 
 def as_arrays(trajectories: Trajectories) -> dict[str, Array]:
-    """Trajectories in D4RL's layout, the reverse of `offbench.data.hdf5.read_hdf5`.
+    """Trajectories in D4RL's layout, the reverse of `offbench.formats.hdf5.read_hdf5`.
 
     The arrays of a file that was read come back as they are in it, apart from what reading changed and noted: floats of
     another size than float32, and a time-out on a terminal row. ``next_observations`` are there if every episode's last

@@ -1,1 +1,1 @@
-"""Trajectories, the views that learners see, and file formats."""
+"""The types and what learners see of them: trajectories and views. No file format, no file."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from offbench.data.native import read_provenance
+from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.segments import Segments, draw
-from offbench.data.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.trajectories import Provenance, Trajectories, read_only
 from offbench.errors import DataError
+from offbench.formats.native import read_provenance
 
 if TYPE_CHECKING:
     from offbench.data.teacher import Teacher

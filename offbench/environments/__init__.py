@@ -1,1 +1,1 @@
-"""What a policy is scored in: tasks, reference scores, batched simulators, scripted controllers."""
+"""What a policy is scored in: tasks, reference scores, batched simulators, pictures."""

@@ -19,6 +19,12 @@ from offbench.environments.simulator import (
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 
+STEP_SECONDS = 0.05
+MAX_SPEED = 8.0
+MAX_TORQUE = 2.0
+# Energy per unit of inertia (rad^2/s^2) of the pendulum at rest upright: 3 g / (2 l).
+UPRIGHT_ENERGY = 15.0
+
 
 class PendulumSimulator:
     """Pendulums; an observation is (cosine, sine, angular velocity in rad/s)."""

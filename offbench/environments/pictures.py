@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
 from offbench.data.trajectories import Array, Trajectories
-from offbench.environments.pendulum_controllers import STEP_SECONDS
+from offbench.environments.pendulum import STEP_SECONDS
 from offbench.environments.simulator import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from offbench.data.resources import resources
+from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
 
 

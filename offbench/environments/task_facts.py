@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from offbench.data.findings import Expected, TaskFacts
 from offbench.data.trajectories import Array, Trajectories
-from offbench.environments.pendulum_controllers import MAX_TORQUE
+from offbench.environments.pendulum import MAX_TORQUE
 from offbench.environments.pointmaze import GOAL_RADIUS
 from offbench.environments.simulator import make_environment
 from offbench.environments.task import Task
+from offbench.lint.findings import Expected, TaskFacts
 
 # Gymnasium's HalfCheetah, Hopper and Walker2d: size of the observation, its component that is the forward velocity,
 # reward for being alive, weight of the squared action.
@@ -23,7 +23,7 @@ _LOCOMOTION = {"HalfCheetah": (17, 8, 0.0, 0.1), "Hopper": (11, 5, 1.0, 1e-3), "
 
 
 def facts(task: Task) -> TaskFacts:
-    """What `offbench.data.lint.lint` wants to know of a task; makes its environment once, for the action bounds.
+    """What `offbench.lint.checks.lint` wants to know of a task; makes its environment once, for the action bounds.
 
     Raises:
         OffbenchError: the environment cannot be made.

@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
 
 SCHEMA_VERSION = 1

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from offbench.data.policy import Policy, tell
+from offbench.basis.policy import Policy, tell
 from offbench.environments.simulator import Simulator, make_simulator
 from offbench.environments.task import Task
 from offbench.evaluation.record import EvaluationRecord

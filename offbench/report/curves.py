@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import student_interval

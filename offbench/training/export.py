@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
 from offbench.data.transitions import Scaling
 from offbench.errors import OffbenchError
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from offbench.algorithms import registry
-from offbench.data.policy import ObservingPolicy, Policy
+from offbench.basis.policy import ObservingPolicy, Policy
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task

@@ -20,8 +20,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from safetensors import SafetensorError
 
-from offbench.catalog.locks import locked
-from offbench.data.files import atomic
+from offbench.basis.files import atomic
+from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
 

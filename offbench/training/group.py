@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
-from offbench.data.policy import ObservingPolicy
+from offbench.basis.policy import ObservingPolicy
 from offbench.data.trajectories import Array
 from offbench.data.transitions import Scaling
 from offbench.nn.random import stream

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from offbench.basis.resources import resources
 from offbench.catalog import cards as module
 from offbench.catalog.cards import Card, File, Recipe, card, cards, read_cards
-from offbench.catalog.recipes import RECIPES
-from offbench.data.resources import resources
 from offbench.environments.task import tasks
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.generation.recipes import RECIPES
 
 STITCH = resources() / "pointmaze" / "stitch-v0.toml"
 

@@ -14,9 +14,9 @@ from offbench.catalog.loading import load
 from offbench.catalog.store import generated_path
 from offbench.cli import data
 from offbench.cli.main import main
-from offbench.data import native
 from offbench.data.trajectories import Provenance
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.formats import native
 
 SWINGUP = "offbench/pendulum/swingup-v0"
 

@@ -5,15 +5,15 @@ import h5py
 import numpy as np
 import pytest
 
+from offbench.behaviours.tanh_gaussian import TanhGaussianPolicy
 from offbench.catalog.loading import load
 from offbench.catalog.regeneration import BATCH, Regeneration, check_log_probs, regenerate
-from offbench.data import native
-from offbench.data.d4rl_policy import StoredPolicy, read_policy
-from offbench.data.hdf5 import read_hdf5
 from offbench.data.trajectories import Trajectories
-from offbench.data.writers import write_d4rl
-from offbench.environments.tanh_gaussian import TanhGaussianPolicy
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
+from offbench.formats.d4rl_policy import StoredPolicy, read_policy
+from offbench.formats.hdf5 import read_hdf5
+from offbench.formats.writers import write_d4rl
 
 BOUNDS = np.array([-2.0], np.float32), np.array([2.0], np.float32)  # Pendulum's torque
 LENGTH = 200  # of every episode of Pendulum

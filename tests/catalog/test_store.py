@@ -10,8 +10,8 @@ from faulty_server import serving
 from offbench.catalog import loading, store
 from offbench.catalog.cards import Card, card, cards, read_cards
 from offbench.catalog.loading import load, load_card
-from offbench.data import native
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
 
 
 @pytest.fixture(autouse=True)

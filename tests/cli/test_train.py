@@ -11,8 +11,8 @@ from PIL import Image
 
 from offbench.algorithms import registry
 from offbench.cli.main import main
-from offbench.data import native
 from offbench.data.trajectories import Provenance, Trajectories
+from offbench.formats import native
 from offbench.training.export import OnnxPolicy
 from offbench.training.finished import Run
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chi2
 from trajectory_strategies import Episode, episode_lists, pack
 
-from offbench.data import native
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments, segments
 from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
+from offbench.formats import native
 
 EXAMPLES = settings(max_examples=80, deadline=None)
 PAIRS = 20_000

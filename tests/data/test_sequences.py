@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offbench.data import native
 from offbench.data.sequences import Sequences, facts, returns_to_go
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
+from offbench.formats import native
 
 
 def episodes(lengths, ends, rewards=None, seed=0) -> Trajectories:

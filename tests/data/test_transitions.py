@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
+from offbench.formats import native
 
 
 def episodes(lengths, ends, known, size=3, action=2, seed=0):
@@ -132,7 +132,7 @@ SAMPLE = """
 import sys
 from pathlib import Path
 import torch
-from offbench.data import native
+from offbench.formats import native
 from offbench.data.transitions import Transitions
 
 def held():

@@ -10,13 +10,13 @@ import mujoco
 import numpy as np
 import pytest
 
-from offbench.data.hdf5 import read_hdf5
 from offbench.data.trajectories import Trajectories
 from offbench.environments import d4rl_dynamics
 from offbench.environments.locomotion import LocomotionSimulator
 from offbench.environments.simulator import GymnasiumSimulator, _quiet, make_environment, make_simulator
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
+from offbench.formats.hdf5 import read_hdf5
 
 ROBOTS = ["hopper", "halfcheetah", "walker2d"]
 # What MuJoCo derives from shapes: other for a cylinder than for a capsule of the same inertia.

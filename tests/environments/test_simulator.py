@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.references import short_route
-from offbench.environments.rollouts import record
 from offbench.environments.simulator import GymnasiumSimulator, Step, _quiet, make_environment, make_simulator
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
+from offbench.generation.recording import record
+from offbench.generation.references import short_route
 
 NAMES = ["pendulum", "pointmaze-stitch", "pointmaze-umaze", "hopper-v4", "halfcheetah-v4", "walker2d-v4"]
 ENDS = "pointmaze-stitch that ends at the goal"

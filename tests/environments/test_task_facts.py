@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offbench.data.hdf5 import read_hdf5
-from offbench.data.lint import lint
+from offbench.behaviours.controllers import UniformRandom
 from offbench.data.trajectories import Trajectories
-from offbench.environments.controllers import UniformRandom
-from offbench.environments.rollouts import record
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.environments.task_facts import facts, reward_formula
+from offbench.formats.hdf5 import read_hdf5
+from offbench.generation.recording import record
+from offbench.lint.checks import lint
 
 
 def rolled_out(name: str, episodes: int = 4) -> Trajectories:

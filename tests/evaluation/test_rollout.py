@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from offbench.environments.rollouts import record
 from offbench.environments.simulator import make_environment, make_simulator
 from offbench.environments.task import task
 from offbench.evaluation.rollout import Evaluator, environment_seeds, returns
+from offbench.generation.recording import record
 
 
 class Proportional:

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offbench.data import native
 from offbench.data.trajectories import Provenance, Trajectories
+from offbench.formats import native
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import offbench
 from offbench import Budget
 from offbench.algorithms import registry
 from offbench.cli.main import main
-from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
 from offbench.evaluation.rollout import environment_seeds, returns
+from offbench.formats import native
 from offbench.report.table import build
 from offbench.training.fitting import fit
 from offbench.training.loop import Interrupted

@@ -13,13 +13,13 @@ import torch
 
 import offbench
 from offbench.algorithms import registry
-from offbench.data import native
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.evaluation.record import read_records
 from offbench.evaluation.rollout import environment_seeds, returns
+from offbench.formats import native
 
 SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
 

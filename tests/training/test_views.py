@@ -8,13 +8,13 @@ import offbench
 from offbench.algorithms.bc import BC, BCConfig
 from offbench.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from offbench.algorithms.rvs import RvS, RvSConfig
-from offbench.data import native
 from offbench.data.sequences import Sequences
 from offbench.data.transitions import Transitions
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
 from offbench.evaluation.rollout import returns
+from offbench.formats import native
 from offbench.training.group import Group
 from offbench.training.views import check_requirements, completed, make_view
 

@@ -1,0 +1,1 @@
+"""Files of the world, read and written, stored policies included."""

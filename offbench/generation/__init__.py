@@ -1,0 +1,1 @@
+"""Making data with behaviours: recording, recipes, measuring references."""

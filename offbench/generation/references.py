@@ -1,0 +1,107 @@
+"""Measuring the reference returns in ``datasets/tasks.toml``: ``python -m offbench.generation.references [TASK]``.
+
+Tasks whose references come from a publication (D4RL's locomotion) are not measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from offbench.basis.policy import Policy
+from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
+from offbench.behaviours.pendulum_controllers import PendulumOptimal
+from offbench.environments.pointmaze import PointMazeSimulator
+from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.task import Reference, Task, task, tasks
+from offbench.errors import UnknownNameError
+from offbench.generation.recording import record
+
+Builder = Callable[[Simulator, Sequence[int]], Policy]
+
+EPISODES = 1000
+# Far from the seeds of datasets and evaluations, which start at small numbers.
+FIRST_SEED = 900_000_000
+SOURCE = "measured by python -m offbench.generation.references"
+
+
+def random_policy(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    """The low reference of every measured task."""
+    return UniformRandom(simulator.action_low, simulator.action_high, seeds)
+
+
+def short_route(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    """The way that no episode of pointmaze-stitch takes as a whole; the corner is cut as far as the walls allow."""
+    assert isinstance(simulator, PointMazeSimulator)
+    route = path_through([(2, 2), (2, 4)], simulator.maze_map)
+    return Waypoints(route, radius=0.6, velocity_threshold=np.inf)
+
+
+def _maze_runner(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    assert isinstance(simulator, PointMazeSimulator)
+    return MazeRunner(simulator.maze_map)
+
+
+def _pendulum(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    return PendulumOptimal()
+
+
+LOW = (random_policy, "actions drawn uniformly between the action bounds")
+_MAZES = [f"pointmaze-{size}{reward}" for size in ("umaze", "medium", "large") for reward in ("", "-dense")]
+HIGH: dict[str, tuple[Builder, str]] = {
+    "pendulum": (_pendulum, "dynamic programming on a 201 by 201 grid of states, acting by one step of lookahead"),
+    "pointmaze-stitch": (short_route, "waypoint controller along the short route, then holding the goal cell's centre"),
+    **dict.fromkeys(_MAZES, (_maze_runner, "waypoint controller along a shortest way, then holding the goal")),
+}
+
+
+def measure(
+    task: Task, builder: Builder, policy: str, episodes: int = EPISODES, first_seed: int = FIRST_SEED
+) -> Reference:
+    """Mean return and its standard error of a scripted policy, over episodes with seeds fixed in advance."""
+    seeds = range(first_seed, first_seed + episodes)
+    simulator = make_simulator(task, episodes)
+    returns = record(simulator, builder(simulator, seeds), seeds).returns
+    simulator.close()
+    error = float(returns.std(ddof=1) / np.sqrt(episodes))
+    # A standard error is given to two significant digits, and the mean to as many places.
+    places = max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 6
+    return Reference(
+        mean=round(float(returns.mean()), places),
+        standard_error=round(error, places),
+        episodes=episodes,
+        policy=policy,
+        source=SOURCE,
+    )
+
+
+def toml(name: str, low: Reference, high: Reference) -> str:
+    """The two tables of a task as they stand in ``tasks.toml``."""
+    lines = []
+    for kind, reference in (("low", low), ("high", high)):
+        lines.append(f"[{name}.{kind}]")
+        for field, value in reference.model_dump().items():
+            lines.append(f'{field} = "{value}"' if isinstance(value, str) else f"{field} = {value}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure one task's references, or all that can be measured, and print them."""
+    parser = argparse.ArgumentParser(prog="python -m offbench.generation.references", description=__doc__)
+    parser.add_argument("task", nargs="?", help="name of a task; all measured tasks if left out")
+    parser.add_argument("--episodes", type=int, default=EPISODES)
+    arguments = parser.parse_args()
+    names = [arguments.task] if arguments.task else [name for name in tasks() if name in HIGH]
+    for name in names:
+        if name not in HIGH:
+            raise SystemExit(str(UnknownNameError("task with measured references", name, HIGH)))
+        low = measure(task(name), *LOW, episodes=arguments.episodes)
+        high = measure(task(name), *HIGH[name], episodes=arguments.episodes)
+        print(toml(name, low, high), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Lint of a file before it is read: what reading would refuse, smooth over or decide.
+
+Reading refuses NaN and unequal lengths at the first one; here all of them are named, and then what is left is checked
+as Trajectories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from offbench.errors import DataError
+from offbench.formats.hdf5_file import below, check_sizes, h5py, items, open_hdf5, values
+from offbench.formats.native import load
+from offbench.formats.npz import read_arrays, row_columns
+from offbench.formats.rows import ROW_COLUMNS, from_rows, jump_mask
+from offbench.lint.checks import lint
+from offbench.lint.findings import Array, Finding, TaskFacts, ordered
+
+_HDF5_SUFFIXES = (".hdf5", ".h5")
+
+
+def lint_file(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
+    """Everything that can be found in a D4RL-style HDF5, ``.npz`` or native file, errors first.
+
+    Raises:
+        DataError: the file is missing, of another kind, or damaged.
+    """
+    path = Path(path)
+    if path.suffix in _HDF5_SUFFIXES:
+        return lint_hdf5(path, task)
+    if path.suffix == ".npz":
+        return lint_npz(path, task)
+    return lint(load(path, verify=True), task)
+
+
+def lint_hdf5(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
+    """Everything that can be found in a D4RL-style HDF5 file, errors first.
+
+    Raises:
+        DataError: the file is missing, no HDF5, damaged, or reaches outside itself.
+    """
+    path = Path(path)
+    with open_hdf5(path, "a D4RL-style HDF5 file") as file:
+        datasets = {}
+        for name, item in items(path, file, ""):
+            if name in ROW_COLUMNS:
+                datasets[name] = item
+            elif name == "infos" and isinstance(item, h5py.Group):
+                datasets |= below(path, item, "infos/", set())
+        check_sizes(path, datasets)
+        columns = {name: values(dataset) for name, dataset in datasets.items()}
+    infos = {name.removeprefix("infos/"): columns.pop(name) for name in list(columns) if name.startswith("infos/")}
+    return lint_rows(path, columns, infos, task)
+
+
+def lint_npz(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
+    """Everything that can be found in a NeoRL-2 or flat ``.npz`` file, errors first.
+
+    Raises:
+        DataError: the file is missing, no zip of arrays, damaged, or names a column twice.
+    """
+    path = Path(path)
+    arrays = read_arrays(path, "an .npz file with observations, actions and rewards")
+    columns = {name: arrays.pop(own) for name, own in row_columns(path, arrays).items()}
+    rows = len(columns.get("observations", ()))
+    return lint_rows(path, columns, {name: array for name, array in arrays.items() if len(array) == rows}, task)
+
+
+def lint_rows(
+    path: Path, columns: Mapping[str, Array], infos: Mapping[str, Array], task: TaskFacts | None = None
+) -> list[Finding]:
+    """Everything that can be found in rows, errors first; the columns are those of `offbench.formats.rows`.
+
+    Rows that cannot become Trajectories get the checks of rows only.
+    """
+    named = dict(columns) | {f"infos/{name}": column for name, column in infos.items()}
+    findings = [*_lengths(named), *_finite(named), *_flags(columns)]
+    if any(finding.severity == "error" for finding in findings):
+        return ordered(findings)
+    findings += _ends(columns, task)
+    limit = None if "timeouts" in columns or task is None else task.episode_limit
+    try:
+        trajectories = from_rows(path, columns, infos, [], episode_limit=limit)
+    except DataError as error:
+        return ordered([*findings, Finding("error", "unreadable", str(error))])
+    known = {finding.code for finding in findings}
+    return ordered([*findings, *(each for each in lint(trajectories, task) if each.code not in known)])
+
+
+# -------------------------------------------------------------------- checks of rows
+
+
+def _lengths(named: Mapping[str, Array]) -> Iterator[Finding]:
+    if "observations" not in named or len(named["observations"]) == 0:
+        yield Finding("error", "no-observations", "the file has no rows of observations; one a step would be right")
+        return
+    rows = len(named["observations"])
+    for name, column in named.items():
+        if len(column) != rows:
+            text = f"{name} has {len(column)} rows; {rows} would be right, as in observations"
+            yield Finding("error", "lengths-differ", text, abs(len(column) - rows))
+    following, shape = named.get("next_observations"), named["observations"].shape
+    if following is not None and len(following) == rows and following.shape != shape:
+        text = f"next_observations has shape {following.shape}; {shape} would be right, as of observations"
+        yield Finding("error", "lengths-differ", text)
+
+
+def _finite(named: Mapping[str, Array]) -> Iterator[Finding]:
+    for name, column in named.items():
+        if column.dtype.kind != "f":
+            continue
+        wrong = np.flatnonzero(~np.isfinite(column).all(axis=tuple(range(1, column.ndim))))
+        if len(wrong):
+            text = (
+                f"{name} has NaN or infinite values in {len(wrong)} rows, first in row {wrong[0]}; finite ones would "
+                f"be right"
+            )
+            yield Finding("error", "not-finite", text, len(wrong), int(wrong[0]))
+
+
+def _flags(columns: Mapping[str, Array]) -> Iterator[Finding]:
+    for name in ("terminals", "timeouts"):
+        column = columns.get(name)
+        if column is None:
+            continue
+        wrong = np.flatnonzero(((column != 0) & (column != 1)).any(axis=tuple(range(1, column.ndim))))
+        if len(wrong):
+            text = f"{name} is {column[wrong[0]]} in row {wrong[0]}; only 0 and 1 are flags"
+            yield Finding("error", "flags-not-binary", text, len(wrong), int(wrong[0]))
+
+
+def _ends(columns: Mapping[str, Array], task: TaskFacts | None) -> Iterator[Finding]:
+    rows = len(columns["observations"])
+    terminals, timeouts = (
+        np.asarray(columns.get(name, np.zeros(rows))).reshape(-1).astype(bool) for name in ("terminals", "timeouts")
+    )
+    if len(terminals) != rows or len(timeouts) != rows:
+        return  # not one flag a row; reading says so
+    both = np.flatnonzero(terminals & timeouts)
+    if len(both):
+        text = (
+            f"{len(both)} rows are terminal and timed out at once, first row {both[0]}; only one can be right (D4RL's "
+            f"loader drops such rows, offbench counts them as terminated)"
+        )
+        yield Finding("warning", "both-end-flags", text, len(both), int(both[0]))
+    jumping = np.flatnonzero(
+        jump_mask(columns["observations"], columns.get("next_observations")) & ~terminals & ~timeouts
+    )
+    if timeouts.any():
+        if len(jumping):
+            text = (
+                f"next_observations of {len(jumping)} rows inside episodes are not the next row's observation, first "
+                f"row {jumping[0]}; equal ones, or an end of the episode there, would be right"
+            )
+            yield Finding("error", "next-observation-mismatch", text, len(jumping), int(jumping[0]))
+    else:
+        yield from _missing_timeouts(columns, terminals, jumping, task)
+
+
+def _missing_timeouts(
+    columns: Mapping[str, Array], terminals: Array, jumping: Array, task: TaskFacts | None
+) -> Iterator[Finding]:
+    """No row is flagged as a time-out: is that likely?"""
+    what = "no row of timeouts is set" if "timeouts" in columns else "there is no column timeouts"
+    if len(jumping):
+        text = (
+            f"{what}, but {len(jumping)} rows without a terminal are followed by another episode, first row "
+            f"{jumping[0]}; a time-out there would be right, and without one D4RL's loader joins the two"
+        )
+        yield Finding("warning", "missing-timeouts", text, len(jumping), int(jumping[0]))
+        return
+    ends = np.flatnonzero(terminals)
+    bounds = np.unique(np.concatenate([[-1], ends, [len(terminals) - 1]]))
+    longest = int(np.diff(bounds).max())
+    if task is not None and task.episode_limit is not None and longest > task.episode_limit:
+        first = int(bounds[int(np.argmax(np.diff(bounds)))]) + 1
+        text = (
+            f"{what}, but {longest} rows from row {first} on have no end, and {task.name} stops after "
+            f"{task.episode_limit} steps; a time-out at that clock would be right"
+        )
+        yield Finding("warning", "missing-timeouts", text, 1, first)
+    elif "timeouts" not in columns and "next_observations" not in columns:
+        text = f"{what} and no next_observations, so episodes are known to end at their {len(ends)} terminals only"
+        yield Finding("note", "no-timeouts-column", text)

@@ -1,0 +1,1 @@
+"""Learning by acting: soft actor-critic, the training of behaviours and their selection."""
