@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
     from offbench.training.finished import Run, evaluate
-    from offbench.training.fitting import Budget
+    from offbench.training.learner import Budget
     from offbench.training.run import train
 
 __all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "train"]
 
 # Resolved at first use, so that importing offbench loads neither torch nor a simulator.
 _HOMES = {
-    "Budget": "offbench.training.fitting",
+    "Budget": "offbench.training.learner",
     "check": "offbench.conformance.report",
     "load": "offbench.catalog.loading",
     "Trajectories": "offbench.data.trajectories",

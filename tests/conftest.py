@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ import torch
 
 # The matrices of the tests are small: a second thread costs more in waiting than it wins.
 torch.set_num_threads(1)
+# A run that starts workers says so by workers=; the others stay in the process that looks at them.
+os.environ["OFFBENCH_WORKERS"] = "1"
 
 
 @pytest.fixture

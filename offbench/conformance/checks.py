@@ -271,7 +271,7 @@ def compiling(subject: Subject) -> None:
     """A compiled update does what the eager one does."""
     if compiler() is None:
         raise NotCheckedError("there is no C++ compiler, so nothing is compiled")
-    compiled_equals_eager(subject, update_step(subject.algorithm, "always", torch.device("cpu"))[0], 200)
+    compiled_equals_eager(subject, update_step(subject.algorithm, compiled=True), 200)
 
 
 def compiled_equals_eager(subject: Subject, step: Step, updates: int) -> None:

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import platformdirs
 
@@ -65,6 +66,25 @@ def load(path: Path | str, verify: bool = False) -> Trajectories:
     if verify and trajectories.digest != metadata.get("digest"):
         raise DataError(f"the content of {path} does not have the recorded digest; it was damaged, so write it anew")
     return trajectories
+
+
+def recorded_digest(path: Path) -> str | None:
+    """The digest that a native file was written with; raises DataError where it is none."""
+    return _map(path)[1].get("digest")
+
+
+def file_of(trajectories: Trajectories, digest: str) -> Path | None:
+    """The native file that all of the trajectories, whose digest is given, are mapped from; None if there is none."""
+    base: Any = trajectories.observations
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    if base is None or base.filename is None:
+        return None
+    path = Path(base.filename)
+    try:
+        return path if recorded_digest(path) == digest else None
+    except DataError:
+        return None
 
 
 def cached(
