@@ -50,7 +50,7 @@ def measured(found: type[Algorithm], config: object, view: View, options: Option
     """The cost of a run, by a few updates of a seed of its own."""
     sizes = Sizes(view.observation_size, view.action_size)
     probe = found(config, sizes, [0], options.steps, device, view.dtype, options.dtype == "mixed")
-    state = sum(value.nelement() * value.element_size() for value in probe.state().values())
+    state = state_bytes(probe)
     updates = len(options.chosen_seeds) * options.steps
     if device != "cpu":
         return Cost(0.0, state, updates)
@@ -60,6 +60,11 @@ def measured(found: type[Algorithm], config: object, view: View, options: Option
         started = time.perf_counter()
         group.advance(period, 3 * period)
     return Cost((time.perf_counter() - started) / (2 * period), state, updates)
+
+
+def state_bytes(algorithm: Algorithm) -> int:
+    """Bytes of an algorithm's parameters and moments."""
+    return sum(value.nelement() * value.element_size() for value in algorithm.state().values())
 
 
 def chosen(draft: Callable[[bool, int], Plan], cost: Cost, options: Options, device: str) -> Plan:
