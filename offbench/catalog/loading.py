@@ -9,8 +9,7 @@ from typing import Any
 
 from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
-from offbench.catalog.download import Progress
-from offbench.catalog.progress import shown
+from offbench.catalog.progress import Progress, shown
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError

@@ -226,7 +226,7 @@ def publish_dataset(
         output: Folder for the native file and the card.
         private: Make the repository private, if it is made.
     """
-    from offbench.catalog.hub import publish
+    from offbench.catalog.publishing import publish
 
     chosen = _card(id)
     pinned = publish(load_card(chosen), chosen, repository, output, private)
