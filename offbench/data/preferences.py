@@ -6,19 +6,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.segments import Segments, draw
+from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Provenance, Trajectories, read_only
 from offbench.errors import DataError
 from offbench.formats.native import read_provenance
-
-if TYPE_CHECKING:
-    from offbench.data.teacher import Teacher
 
 Array = npt.NDArray[Any]
 
