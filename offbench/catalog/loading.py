@@ -123,7 +123,7 @@ def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -
         except DataError:
             pass  # a damaged cache file is generated anew
     # Imported here because it pulls in the simulators, which a cached dataset does not need.
-    from offbench.generation.recipes import generate
+    from offbench.catalog.generated import generate
 
     # Two processes that generate at once write the same bytes, and the last rename wins: no lock is needed.
     native.save(generate(card, progress), path)
