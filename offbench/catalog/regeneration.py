@@ -18,7 +18,8 @@ from offbench.catalog.cards import Card, card, cards
 from offbench.catalog.content import digest
 from offbench.catalog.loading import fetch_shown, load
 from offbench.data.trajectories import Array, Provenance, Trajectories
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError

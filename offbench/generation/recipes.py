@@ -18,7 +18,8 @@ from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.pendulum_controllers import PendulumSwingUp
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.generation.recipe import Expected, Recipe
