@@ -5,9 +5,6 @@ The order is that of ``CHECKS``; one whose ``needs`` failed is left out, for it 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ import safetensors.torch
 import torch
 
 from offbench.algorithms.base import Algorithm
+from offbench.conformance import generators
 from offbench.conformance.bootstrapping import terminations, truncations
 from offbench.conformance.check import BrokenError, Check, NotCheckedError, require
 from offbench.conformance.subject import Subject, coming_batch, difference, seed_of
@@ -76,11 +74,11 @@ def determinism(subject: Subject) -> None:
     """A seed decides a run: no clock, no generator; and another seed makes another run."""
     states, drew = [], False
     for trial in (1, 2):
-        with _generators_seeded(trial):
+        with generators.seeded(trial):
             made = subject.group([3])
-            before = _generators()
+            before = generators.states()
             made.advance(0, 10)
-            drew |= _generators() != before
+            drew |= generators.states() != before
         states.append(made.algorithm.state())
     equal = difference(*states) == 0
     require(
@@ -97,27 +95,6 @@ def determinism(subject: Subject) -> None:
         difference(subject.group([3]).algorithm.state(), subject.group([4]).algorithm.state()) > 0,
         "two seeds begin with the same parameters; draw them for each of the seeds (MLP.initialise does)",
     )
-
-
-@contextmanager
-def _generators_seeded(seed: int) -> Iterator[None]:
-    """The global generators begin at ``seed``, and go on afterwards where they stood."""
-    python, legacy, ours = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
-        torch.set_rng_state(ours)
-
-
-def _generators() -> tuple[object, ...]:
-    """States of the global generators, which any draw changes."""
-    _, numbers, position, *_ = np.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), np.asarray(numbers).tobytes(), position, random.getstate()
 
 
 def grouping(subject: Subject) -> None:
