@@ -27,7 +27,8 @@ from torch import nn
 
 from offbench.behaviours.ladder import folder, ladder
 from offbench.environments.mujoco_states import available_threads
-from offbench.environments.simulator import make_environment, make_simulator
+from offbench.environments.simulator import make_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 from offbench.evaluation.rollout import returns
 

@@ -31,7 +31,7 @@ from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
-from offbench.formats import native
+from offbench.formats import native, preferences
 from offbench.formats.hdf5 import read_hdf5
 from offbench.formats.npz import read_npz
 from offbench.formats.pickled_arrays import read_pickled_array
@@ -131,7 +131,7 @@ def native_samples(folder: Path) -> list[bytes]:
     native.save(trajectories(), path)
     found = [path.read_bytes()]
     part = Segments.cut(trajectories(), np.array([0, 3, 11]), 5)
-    Preferences(part, part, np.array([0, 0.5, 1], np.float32)).save(path)
+    preferences.save(Preferences(part, part, np.array([0, 0.5, 1], np.float32)), path)
     return [*found, path.read_bytes()]
 
 
@@ -256,7 +256,7 @@ def read_any_native(path: Path) -> None:
     try:
         touch(native.load(path))
     except OffbenchError:
-        touch(Preferences.load(path))
+        touch(preferences.load(path))
 
 
 def read_any_npz(path: Path) -> None:

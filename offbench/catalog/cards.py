@@ -15,7 +15,6 @@ A change that alters the data needs a new revision, and results on different rev
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from functools import cache
@@ -27,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.generation.recipe import Recipe
 
 Reader = Literal["d4rl", "minari", "neorl2", "npz", "native"]
 
@@ -34,59 +34,6 @@ _SCHEMES = ("http", "https", "file", "hf")
 # A branch moves, a commit does not; only the latter makes a card mean the same data for ever.
 _PINNED = re.compile(r"^hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}/.+$")
 _FILE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$")
-
-
-class Expected(BaseModel):
-    """What a generated dataset should come to, measured over many episodes where its card was written.
-
-    Simulators and processors differ in the last bit, and contacts amplify that: on another machine the episodes are
-    others, of the same distribution.
-
-    Attributes:
-        mean_return, return_error: mean undiscounted return of its episodes, and the standard error of that mean.
-        mean_length, length_error: the same of their numbers of steps.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    mean_return: float
-    return_error: float = Field(ge=0)
-    mean_length: float
-    length_error: float = Field(ge=0)
-
-
-class Recipe(BaseModel):
-    """How a dataset is generated.
-
-    Attributes:
-        name: a function of `offbench.generation.recipes`.
-        seed: the same seed gives the same data.
-        episodes: how many are recorded; or
-        transitions: how many steps at least are recorded, in whole episodes.
-        expected: what the returns of the data should be, on whatever machine they are generated.
-        arguments: what else the function takes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    seed: int = Field(ge=0)
-    episodes: int | None = Field(default=None, gt=0)
-    transitions: int | None = Field(default=None, gt=0)
-    expected: Expected | None = None
-    arguments: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Recipe:
-        if (self.episodes is None) == (self.transitions is None):
-            raise ValueError("a recipe says either how many episodes or how many transitions it records")
-        return self
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all fields but what is expected: equal recipes, equal digest."""
-        made = self.model_dump_json(exclude={"expected"}, exclude_none=True)
-        return hashlib.sha256(made.encode()).hexdigest()
 
 
 class File(BaseModel):

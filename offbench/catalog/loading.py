@@ -9,8 +9,7 @@ from typing import Any
 
 from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
-from offbench.catalog.download import Progress
-from offbench.catalog.progress import shown
+from offbench.catalog.progress import Progress, shown
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
@@ -124,7 +123,7 @@ def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -
         except DataError:
             pass  # a damaged cache file is generated anew
     # Imported here because it pulls in the simulators, which a cached dataset does not need.
-    from offbench.generation.recipes import generate
+    from offbench.catalog.generated import generate
 
     # Two processes that generate at once write the same bytes, and the last rename wins: no lock is needed.
     native.save(generate(card, progress), path)

@@ -226,7 +226,7 @@ def publish_dataset(
         output: Folder for the native file and the card.
         private: Make the repository private, if it is made.
     """
-    from offbench.catalog.hub import publish
+    from offbench.catalog.publishing import publish
 
     chosen = _card(id)
     pinned = publish(load_card(chosen), chosen, repository, output, private)
@@ -293,7 +293,7 @@ def _generate(chosen: Card, again: bool) -> None:
 
 
 def _generate_file(chosen: Card, transitions: int | None, output: Path, again: bool) -> None:
-    from offbench.generation.recipes import generate, resized
+    from offbench.catalog.generated import generate, resized
 
     if output.exists() and not again:
         raise OffbenchError(f"{output} exists; name another file with --output, or overwrite it with --again")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from offbench.algorithms import registry
-from offbench.conformance import checks, learners
+from offbench.conformance import checks, generators, learners
 from offbench.conformance.check import BrokenError, Check, NotCheckedError
 from offbench.conformance.subject import Subject
 
@@ -75,7 +75,8 @@ def _run(subject: Any, check: Check, failed: set[str]) -> tuple[Outcome, str]:
     if first:
         return "not checked", f"{first[0]} must pass first"
     try:
-        check.run(subject)
+        with generators.kept():
+            check.run(subject)
     except NotCheckedError as reason:
         return "not checked", str(reason)
     except BrokenError as reason:

@@ -21,7 +21,8 @@ from offbench.basis.policy import Policy
 from offbench.basis.tensors import Array, map_tensors
 from offbench.behaviours.ladder import Measured, Rung, write_rung
 from offbench.data.transitions import Batch
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
 from offbench.evaluation.rollout import one_torch_thread, returns

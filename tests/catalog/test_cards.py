@@ -6,9 +6,10 @@ import pytest
 
 from offbench.basis.resources import resources
 from offbench.catalog import cards as module
-from offbench.catalog.cards import Card, File, Recipe, card, cards, read_cards
+from offbench.catalog.cards import Card, File, card, cards, read_cards
 from offbench.environments.task import tasks
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.generation.recipe import Recipe
 from offbench.generation.recipes import RECIPES
 
 STITCH = resources() / "pointmaze" / "stitch-v0.toml"

@@ -31,7 +31,7 @@ def test_generated_on_first_use_and_mapped_afterwards(small, tmp_path, monkeypat
     assert first.steps == 1600
     assert first.provenance.dataset == STITCH
     assert first.provenance.task == "pointmaze-stitch"
-    monkeypatch.setattr("offbench.generation.recipes.generate", lambda *_: pytest.fail("generated a second time"))
+    monkeypatch.setattr("offbench.catalog.generated.generate", lambda *_: pytest.fail("generated a second time"))
     again = load(STITCH, cache=tmp_path)
     assert again.digest == first.digest
     assert again.provenance == first.provenance
