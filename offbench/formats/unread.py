@@ -121,7 +121,8 @@ def _is_pickle(source: Source) -> bool:
     head = source.head
     if head[:1] == b"\x80" and len(head) > 2:
         return 2 <= head[1] <= 5 and chr(head[2]) in _OPCODES
-    return bool(_OLD_PICKLE.match(head)) or source.path.suffix in (".pkl", ".pickle")
+    named = not source.is_folder and source.path.suffix in (".pkl", ".pickle")
+    return named or bool(_OLD_PICKLE.match(head))
 
 
 def _table_remedy(source: Source) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,6 +178,15 @@ def test_every_function_that_is_named_exists(each: Format):
         if find_spec(module) is None:
             pytest.skip(f"{module} is not there yet")
         assert callable(table.resolve(name))
+
+
+def test_the_page_of_datasets_lists_what_is_read_and_written():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes)? ?\| (yes)? ?\|$", page, flags=re.MULTILINE)
+    expected = [each for each in FORMATS if each.content == "trajectories"]
+    assert {(name, bool(written), bool(checked)) for name, written, checked in rows} == {
+        (each.name, bool(each.writer), bool(each.rows)) for each in expected
+    }
 
 
 def test_names_are_told_apart_and_the_nearest_are_named():
