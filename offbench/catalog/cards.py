@@ -19,16 +19,28 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.formats import table as formats
 from offbench.generation.recipe import Recipe
 
-Reader = Literal["d4rl", "minari", "neorl2", "npz", "native"]
+
+def _reader(name: str) -> str:
+    """The name of a format whose files are datasets by themselves."""
+    single = [
+        each.name for each in formats.FORMATS if each.content == "trajectories" and "folder" not in each.containers
+    ]
+    if name not in single:
+        raise ValueError(f"{name!r} is no format of single files of trajectories; {', '.join(single)} are")
+    return name
+
+
+Reader = Annotated[str, AfterValidator(_reader)]
 
 _SCHEMES = ("http", "https", "file", "hf")
 # A branch moves, a commit does not; only the latter makes a card mean the same data for ever.
@@ -134,7 +146,7 @@ class Card(BaseModel):
             raise ValueError(f"a dataset comes from one of files, minari and recipe, not from {given or 'none'}")
         if bool(self.files) != (self.reader is not None):
             raise ValueError("reader says what format the files have: give it with files and only then")
-        if self.observation and not (self.minari or self.reader == "minari"):
+        if self.observation and not self.minari:
             raise ValueError("observation chooses entries of dictionaries, which only data of Minari have")
         if self.recipe and (self.task is None or (self.recipe.episodes and self.steps is None)):
             raise ValueError("a recipe needs the task in which it is recorded and the steps of its episodes")

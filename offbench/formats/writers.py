@@ -1,4 +1,4 @@
-"""Writing trajectories for others: D4RL's HDF5 layout and Minari datasets.
+"""Writing trajectories: D4RL's HDF5 layout and Minari datasets; and what `offbench data export` writes.
 
 What a format cannot hold is refused, or left out and returned as a note; nothing is lost in silence.
 """
@@ -21,9 +21,33 @@ import numpy.typing as npt
 from offbench.basis.files import atomic
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
 from offbench.formats.hdf5_file import h5py
 
 Array = npt.NDArray[Any]
+
+
+def export_native(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new native file of that name, as `offbench.formats.table.Format.write` says."""
+    native.save(trajectories, _new(target))
+    return Path(target), ()
+
+
+def export_d4rl(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new D4RL file of that name, as `offbench.formats.table.Format.write` says."""
+    return Path(target), write_d4rl(trajectories, _new(target))
+
+
+def export_minari(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new Minari dataset of that id, as `offbench.formats.table.Format.write` says."""
+    return write_minari(trajectories, target, environment)
+
+
+def _new(target: str) -> Path:
+    """The path of a file that is not there yet."""
+    if os.path.lexists(target):
+        raise OffbenchError(f"{target} exists; name another file, or remove it")
+    return Path(target)
 
 
 def write_d4rl(

@@ -9,7 +9,8 @@ import time
 from typing import Any, Protocol
 
 from offbench.algorithms.base import Algorithm, Sizes, View
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.evaluation.record import EvaluationRecord, digest_of
 from offbench.evaluation.rollout import Evaluator, environment_seeds, one_torch_thread, returns

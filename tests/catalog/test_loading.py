@@ -106,7 +106,7 @@ def test_what_does_not_exist_is_told_apart(tmp_path):
     ):
         with pytest.raises(DataError, match=r"there is no file .*missing"):
             load(source)
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="is an empty folder"):
         load(tmp_path)
     with pytest.raises(UnknownNameError, match=r"no dataset named 'offbench/pointmaze/stitch'.*stitch-v0"):
         load("offbench/pointmaze/stitch")
