@@ -1,13 +1,21 @@
 import os
 from pathlib import Path
 
+# The matrices of the tests are small: a second thread costs more in waiting than it wins. Processes that tests start
+# read it from here, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
 import pytest
 import torch
 
-# The matrices of the tests are small: a second thread costs more in waiting than it wins.
 torch.set_num_threads(1)
 # A run that starts workers says so by workers=; the others stay in the process that looks at them.
 os.environ["OFFBENCH_WORKERS"] = "1"
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture
