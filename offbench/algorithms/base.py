@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -195,7 +196,7 @@ class Algorithm(ABC):
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
 
         def summed(trained: Networks) -> tuple[Tensor, Metrics]:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            with self._precision():
                 values = losses(self.networks | trained, batch)
             return torch.stack(list(values.values())).sum(), values
 
@@ -204,6 +205,10 @@ class Algorithm(ABC):
         for name in names:
             self.optimisers[name].update(self.networks[name], gradients[name])
         return {name: value.detach() for name, value in values.items()}
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """That of the products in losses. Torch keeps no traced graph that enters autocast, not even a disabled one."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed_precision else nullcontext()
 
     def step(self, data: View, indices: Tensor) -> Tensor:
         """Update on what the data hold at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
