@@ -27,6 +27,7 @@ from offbench.data.segments import Segments
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.formats import native, table
+from offbench.formats import preferences as preference_files
 from offbench.formats.source import Source
 from offbench.formats.table import FORMATS, Format, load, named, recognise
 from offbench.formats.writers import write_d4rl
@@ -71,7 +72,7 @@ def ipl(path: Path) -> None:
 def preferences(path: Path) -> None:
     part = Segments.cut(some(), np.array([0, 3]), 3)
     made = Preferences(part, part, np.array([0, 1], np.float32))
-    made.save(path)
+    preference_files.save(made, path)
 
 
 FILES = {
