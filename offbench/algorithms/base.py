@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from offbench.data.transitions import Scaling, Transitions
+from offbench.data.scaling import Scaling
+from offbench.data.transitions import Transitions
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters

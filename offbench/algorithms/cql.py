@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
 from offbench.nn.mlp import MLP, Parameters
 from offbench.nn.policies import SquashedGaussianPolicy, squashed
 

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform, Transitions
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch, Transitions
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import TanhMeanPolicy
 

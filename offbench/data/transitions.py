@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from offbench.data.scaling import RewardTransform, Scaling
 from offbench.data.trajectories import Array, Trajectories
 from offbench.errors import DataError
-
-RewardTransform = Literal["none", "return_range", "minus_one", "times_10_minus_5", "times_100"]
-
-# Scale and shift of the rewards of sparse goals, 0 or 1, as methods want them.
-_GOAL_REWARDS = {"minus_one": (1.0, -1.0), "times_10_minus_5": (10.0, -5.0), "times_100": (100.0, 0.0)}
-
-# Added to the standard deviation of states, as CORL does: a constant column stays constant and does not explode.
-STATE_EPSILON = 1e-3
 
 
 class Batch(NamedTuple):
@@ -43,34 +35,6 @@ class Batch(NamedTuple):
     terminations: Tensor
     noise: Mapping[str, Tensor] = {}
     next_actions: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """How the numbers that a learner sees relate to those of the environment.
-
-    Attributes:
-        mean, std: (observation,), a learner sees (s - mean) / std.
-        low, high: (action,), a learner's actions in [-1, 1] become low + (a + 1) (high - low) / 2.
-        reward_scale, reward_shift: a learner sees reward_scale r + reward_shift; scores always use r itself.
-    """
-
-    mean: Array
-    std: Array
-    low: Array
-    high: Array
-    reward_scale: float = 1.0
-    reward_shift: float = 0.0
-
-    def states(self, observations: Array) -> Array:
-        """Observations (..., observation) as a learner sees them."""
-        scaled: Array = (observations - self.mean) / self.std
-        return scaled
-
-    def to_environment(self, actions: Array) -> Array:
-        """Actions (..., action) of a learner in the units of the environment."""
-        scaled: Array = self.low + (actions + 1) * (self.high - self.low) / 2
-        return scaled
 
 
 class Transitions:
@@ -131,8 +95,8 @@ class Transitions:
             lacking = "a second action" if next_actions else "its final observation"
             raise DataError(f"the dataset has no usable transition; every episode ends without {lacking}")
         self.device, self.dtype = torch.device(device), dtype
-        self.scaling = _scaling(t, sources, normalise_states, reward_transform, action_range)
-        self.transforms = _describe(self.scaling, normalise_states, reward_transform)
+        self.scaling = Scaling.of(t, sources, normalise_states, reward_transform, action_range)
+        self.transforms = self.scaling.transforms(normalise_states, reward_transform)
         if top_fraction != 1:
             kept = {"name": "best_episodes", "fraction": top_fraction, "episodes": len(t)}
             self.transforms.insert(0, kept | {"lowest_return": float(t.returns.min())})
@@ -222,80 +186,3 @@ def _usable(t: Trajectories, next_actions: bool) -> tuple[Array, Array | None]:
         return sources, None
     steps = np.delete(np.arange(t.steps, dtype=size), lost)
     return sources[steps], steps
-
-
-def _scaling(
-    t: Trajectories, sources: Array, normalise: bool, reward: RewardTransform, action_range: tuple[Array, Array] | None
-) -> Scaling:
-    size = t.observations.shape[1]
-    mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
-    if normalise:
-        mean, std = _statistics(t.observations, sources)
-    scale, shift = 1.0, 0.0
-    if reward != "none" and t.rewards is None:
-        raise DataError(f"the reward transform {reward!r} needs rewards, and the dataset has none")
-    if reward == "return_range":
-        spread = float(np.ptp(t.returns))
-        if spread == 0:
-            raise DataError("all returns are equal, so rewards cannot be scaled by their range; use 'none'")
-        scale = 1000 / spread
-    elif reward != "none":
-        scale, shift = _GOAL_REWARDS[reward]
-    low, high = _action_range(t, action_range)
-    return Scaling(mean, std, low, high, scale, shift)
-
-
-def _statistics(observations: Array, rows: Array) -> tuple[Array, Array]:
-    """Mean and (standard deviation + STATE_EPSILON) of the chosen rows, (observation,) each.
-
-    One pass over blocks that fit in the cache, joined by the formula of Chan, Golub and LeVeque (1983, "Algorithms for
-    Computing the Sample Variance"), so that data larger than memory are never copied whole.
-    """
-    count, mean, squares = 0, np.zeros(observations.shape[1]), np.zeros(observations.shape[1])
-    size = 1 + _BLOCK // (1 + len(mean))
-    for first in range(0, len(rows), size):
-        block = observations[rows[first : first + size]].astype(np.float64)
-        ones = np.ones(len(block))
-        own = ones @ block / len(block)  # as a product, which is faster than a sum over rows
-        block -= own
-        change = own - mean
-        total = count + len(block)
-        squares += ones @ (block * block) + change**2 * (count * len(block) / total)
-        mean += change * (len(block) / total)
-        count = total
-    std = np.sqrt(squares / count) + STATE_EPSILON
-    return mean.astype(np.float32), std.astype(np.float32)
-
-
-_BLOCK = 2**17  # numbers
-
-
-def _action_range(t: Trajectories, declared: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """The range that is mapped to [-1, 1]: the task's, else the data's own, else [-1, 1] if it holds all actions."""
-    if t.actions is None:
-        return np.zeros(0, np.float32), np.ones(0, np.float32)
-    unit = np.ones(t.actions.shape[1], np.float32)
-    low, high = declared or t.action_range or (-unit, unit)
-    if low.shape != unit.shape:
-        raise DataError(f"actions have {len(unit)} dimensions and their range {len(low)}; name the task of the dataset")
-    lowest, highest = t.actions.min(), t.actions.max()
-    # Extremes over all components cost little, and settle the usual case of one range for all.
-    sure = lowest >= low.max() - 1e-4 and highest <= high.min() + 1e-4
-    if not sure and ((t.actions < low - 1e-4).any() or (t.actions > high + 1e-4).any()):
-        raise DataError(
-            f"actions reach from {lowest:.4g} to {highest:.4g}, outside the range "
-            f"{low.min():.4g} to {high.max():.4g}; name the task, whose range then counts"
-        )
-    return low.astype(np.float32), high.astype(np.float32)
-
-
-def _describe(scaling: Scaling, normalise: bool, reward: RewardTransform) -> list[dict[str, Any]]:
-    described: list[dict[str, Any]] = []
-    if normalise:
-        described.append({"name": "normalise_states", "mean": scaling.mean.tolist(), "std": scaling.std.tolist()})
-    if (scaling.low != -1).any() or (scaling.high != 1).any():
-        described.append({"name": "scale_actions", "low": scaling.low.tolist(), "high": scaling.high.tolist()})
-    if reward != "none":
-        scale, shift = scaling.reward_scale, scaling.reward_shift
-        described.append({"name": "transform_rewards", "kind": reward, "scale": scale, "shift": shift})
-    return described

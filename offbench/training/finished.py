@@ -10,10 +10,11 @@ import numpy as np
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, Sizes
-from offbench.data.transitions import Scaling
+from offbench.data.scaling import Scaling
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord, read_records
+from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record_files import read_records
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.export import write_onnx
 from offbench.training.folder import Manifest, Plan, RunFolder, torch_dtype

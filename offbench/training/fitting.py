@@ -29,7 +29,8 @@ from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord, write_record
+from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record_files import write_record
 from offbench.evaluation.rollout import Evaluator
 from offbench.nn.random import stream
 from offbench.training.folder import Plan, Progress, RunFolder, ScalingPlan

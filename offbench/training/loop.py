@@ -16,7 +16,8 @@ from offbench.algorithms.base import Algorithm, Sizes, View
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.machine import describe_machine
-from offbench.evaluation.record import LossRecord, RunRecord, TaskRecord, digest_of, write_record
+from offbench.evaluation.record import LossRecord, RunRecord, TaskRecord, digest_of
+from offbench.evaluation.record_files import write_record
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.compilation import Compile, group_size, keep_memory, update_step
 from offbench.training.folder import Plan, Progress, RunFolder, torch_dtype

@@ -15,8 +15,8 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.catalog.loading import load
+from offbench.data.scaling import Scaling
 from offbench.data.trajectories import Array, Trajectories
-from offbench.data.transitions import Scaling
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError

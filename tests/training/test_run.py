@@ -17,7 +17,7 @@ from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError
-from offbench.evaluation.record import read_records
+from offbench.evaluation.record_files import read_records
 from offbench.evaluation.rollout import environment_seeds, returns
 from offbench.formats import native
 
