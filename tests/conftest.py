@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+import shape_checks
 import torch
 
 # The matrices of the tests are small: a second thread costs more in waiting than it wins.
 torch.set_num_threads(1)
+
+shape_checks.install()
 
 
 @pytest.fixture

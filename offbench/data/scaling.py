@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
+ActionRange = tuple[Float[Array, " action"], Float[Array, " action"]]  # lowest and highest
 RewardTransform = Literal["none", "return_range", "minus_one", "times_10_minus_5", "times_100"]
 
 # Scale and shift of the rewards of sparse goals, 0 or 1, as methods want them.
@@ -24,25 +27,25 @@ class Scaling:
     """How the numbers that a learner sees relate to those of the environment.
 
     Attributes:
-        mean, std: (observation,), a learner sees (s - mean) / std.
-        low, high: (action,), a learner's actions in [-1, 1] become low + (a + 1) (high - low) / 2.
+        mean, std: a learner sees (s - mean) / std.
+        low, high: a learner's actions in [-1, 1] become low + (a + 1) (high - low) / 2.
         reward_scale, reward_shift: a learner sees reward_scale r + reward_shift; scores always use r itself.
     """
 
-    mean: Array
-    std: Array
-    low: Array
-    high: Array
+    mean: Float[Array, " observation"]
+    std: Float[Array, " observation"]
+    low: Float[Array, " action"]
+    high: Float[Array, " action"]
     reward_scale: float = 1.0
     reward_shift: float = 0.0
 
-    def states(self, observations: Array) -> Array:
-        """Observations (..., observation) as a learner sees them."""
+    def states(self, observations: Shaped[Array, "*points observation"]) -> Float[Array, "*points observation"]:
+        """Observations as a learner sees them."""
         scaled: Array = (observations - self.mean) / self.std
         return scaled
 
-    def to_environment(self, actions: Array) -> Array:
-        """Actions (..., action) of a learner in the units of the environment."""
+    def to_environment(self, actions: Float[Array, "*points action"]) -> Float[Array, "*points action"]:
+        """Actions of a learner in the units of the environment."""
         scaled: Array = self.low + (actions + 1) * (self.high - self.low) / 2
         return scaled
 
@@ -60,13 +63,17 @@ class Scaling:
 
     @staticmethod
     def of(
-        t: Trajectories, rows: Array, normalise: bool, reward: RewardTransform, action_range: tuple[Array, Array] | None
+        t: Trajectories,
+        rows: Int[Array, " transitions"],
+        normalise: bool,
+        reward: RewardTransform,
+        action_range: ActionRange | None,
     ) -> Scaling:
         """The scaling that a view asks for.
 
         Args:
             t: the data.
-            rows: (transitions,), the rows of ``t.observations`` whose mean and standard deviation count.
+            rows: those of ``t.observations`` whose mean and standard deviation count.
             normalise: standardise each state dimension by its mean and (standard deviation + 1e-3).
             reward: the transform of rewards.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
@@ -92,8 +99,10 @@ class Scaling:
         return Scaling(mean, std, low, high, scale, shift)
 
 
-def _statistics(observations: Array, rows: Array) -> tuple[Array, Array]:
-    """Mean and (standard deviation + STATE_EPSILON) of the chosen rows, (observation,) each.
+def _statistics(
+    observations: Shaped[Array, "_ observation"], rows: Int[Array, " transitions"]
+) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
+    """Mean and (standard deviation + STATE_EPSILON) of the chosen rows.
 
     One pass over blocks that fit in the cache, joined by the formula of Chan, Golub and LeVeque (1983, "Algorithms for
     Computing the Sample Variance"), so that data larger than memory are never copied whole.
@@ -117,7 +126,7 @@ def _statistics(observations: Array, rows: Array) -> tuple[Array, Array]:
 _BLOCK = 2**17  # numbers
 
 
-def _action_range(t: Trajectories, declared: tuple[Array, Array] | None) -> tuple[Array, Array]:
+def _action_range(t: Trajectories, declared: ActionRange | None) -> ActionRange:
     """The range that is mapped to [-1, 1]: the task's, else the data's own, else [-1, 1] if it holds all actions."""
     if t.actions is None:
         return np.zeros(0, np.float32), np.ones(0, np.float32)

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from offbench.data.scaling import RewardTransform, Scaling
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.scaling import ActionRange, RewardTransform, Scaling
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
 
@@ -18,23 +20,22 @@ class Batch(NamedTuple):
     """Transitions of several seeds. ``rewards`` are zero and ``actions`` empty where the data has none.
 
     Attributes:
-        observations: (seeds, batch, observation).
-        actions: (seeds, batch, action), scaled to [-1, 1].
-        rewards: (seeds, batch), transformed.
-        next_observations: (seeds, batch, observation); meaningless where terminations are 1.
-        terminations: (seeds, batch), 1 where the bootstrap stops; truncations never set it.
-        noise: the standard normal numbers that the algorithm asked for, by name, (seeds, ...) each.
-        next_actions: (seeds, batch, action), the data's action at the next observation, zero where terminations are 1;
-            None unless asked for.
+        observations: scaled.
+        actions: scaled to [-1, 1].
+        rewards: transformed.
+        next_observations: meaningless where terminations are 1.
+        terminations: 1 where the bootstrap stops; truncations never set it.
+        noise: the standard normal numbers that the algorithm asked for, by name.
+        next_actions: the data's action at the next observation, zero where terminations are 1; None unless asked for.
     """
 
-    observations: Tensor
-    actions: Tensor
-    rewards: Tensor
-    next_observations: Tensor
-    terminations: Tensor
-    noise: Mapping[str, Tensor] = {}
-    next_actions: Tensor | None = None
+    observations: Float[Tensor, "seeds batch observation"]
+    actions: Float[Tensor, "seeds batch action"]
+    rewards: Float[Tensor, "seeds batch"]
+    next_observations: Float[Tensor, "seeds batch observation"]
+    terminations: Float[Tensor, "seeds batch"]
+    noise: Mapping[str, Float[Tensor, "seeds ..."]] = {}
+    next_actions: Float[Tensor, "seeds batch action"] | None = None
 
 
 class Transitions:
@@ -45,12 +46,12 @@ class Transitions:
     episode that did not terminate is, for no action follows it.
 
     Attributes:
-        observations: (steps + episodes, observation), in the dtype of the data, as all columns.
-        actions: (steps, action), empty where the data has none.
-        rewards: (steps,), zero where the data has none.
-        terminations: (steps,).
-        sources: (transitions,) row of ``observations`` with the state; the row after it holds the next state.
-        steps: (transitions,) row of the other columns; None where all steps are usable.
+        observations: in the dtype of the data, as all columns.
+        actions: empty where the data has none.
+        rewards: zero where the data has none.
+        terminations: where the bootstrap stops.
+        sources: row of ``observations`` with the state; the row after it holds the next state.
+        steps: row of the other columns; None where all steps are usable.
         next_actions: whether batches have them.
         scaling: what batches do to states, actions and rewards.
         transforms: the same as plain data, for the record of a run.
@@ -58,12 +59,19 @@ class Transitions:
         device, dtype: of batches.
     """
 
+    observations: Shaped[Tensor, "rows observation"]
+    actions: Shaped[Tensor, "steps action"]
+    rewards: Float[Tensor, " steps"]
+    terminations: Bool[Tensor, " steps"]
+    sources: Int[Tensor, " transitions"]
+    steps: Int[Tensor, " transitions"] | None
+
     def __init__(
         self,
         trajectories: Trajectories,
         normalise_states: bool = False,
         reward_transform: RewardTransform = "none",
-        action_range: tuple[Array, Array] | None = None,
+        action_range: ActionRange | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         next_actions: bool = False,
@@ -111,8 +119,8 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def batch(self, indices: Tensor) -> Batch:
-        """The transitions at ``indices`` (seeds, batch), scaled and in ``dtype``."""
+    def batch(self, indices: Int[Tensor, "seeds batch"]) -> Batch:
+        """The transitions at ``indices``, scaled and in ``dtype``."""
         sources = self.sources[indices]
         steps = indices if self.steps is None else self.steps[indices]
         batch = Batch(
@@ -127,21 +135,21 @@ class Transitions:
         following = self._scaled_actions((steps + 1).clamp(max=len(self.actions) - 1))
         return batch._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
 
-    def _scaled_states(self, rows: Tensor) -> Tensor:
+    def _scaled_states(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch observation"]:
         states = self.observations[rows].to(self.dtype)
         if "normalise_states" not in self._numbers:
             return states
         mean, std = self._numbers["normalise_states"]
         return (states - mean) / std
 
-    def _scaled_actions(self, rows: Tensor) -> Tensor:
+    def _scaled_actions(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch action"]:
         actions = self.actions[rows].to(self.dtype)
         if "scale_actions" not in self._numbers:
             return actions
         low, high = self._numbers["scale_actions"]
         return 2 * (actions - low) / (high - low) - 1
 
-    def _scaled_rewards(self, rows: Tensor) -> Tensor:
+    def _scaled_rewards(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch"]:
         rewards = self.rewards[rows].to(self.dtype)
         if "transform_rewards" not in self._numbers:
             return rewards
@@ -174,7 +182,9 @@ class _Readable:
         self.__array_interface__ = column.__array_interface__ | {"data": (address, False)}
 
 
-def _usable(t: Trajectories, next_actions: bool) -> tuple[Array, Array | None]:
+def _usable(
+    t: Trajectories, next_actions: bool
+) -> tuple[Int[Array, " transitions"], Int[Array, " transitions"] | None]:
     """Of each usable step the row of its state among the observations, and its own number, None if all are usable."""
     assert t.final_observations is not None
     size = np.int32 if len(t.observations) < 2**31 else np.int64  # half the memory, where it holds all numbers

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
 SCHEMA_VERSION = 1
@@ -188,8 +189,8 @@ class RunRecord(_Strict):
                 raise ValueError(f"an episode has {longest} steps, but the task's limit is {limit}")
         return self
 
-    def scores(self, evaluation: EvaluationRecord) -> npt.NDArray[np.float64]:
-        """100 (return - low) / (high - low) for each episode, (episodes,)."""
+    def scores(self, evaluation: EvaluationRecord) -> Float64[Array, " episodes"]:
+        """100 (return - low) / (high - low) for each episode."""
         if self.task is None:
             raise OffbenchError(f"the run of {self.algorithm} on {self.dataset} has no task, so it has no scores")
         returns = np.asarray(evaluation.returns, dtype=np.float64)
