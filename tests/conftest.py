@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
+import shape_checks
 import torch
 
 torch.set_num_threads(1)
@@ -27,6 +28,9 @@ def pytest_runtest_setup() -> None:
         apis = exporter.onnxscript_apis
         if not hasattr(apis.get_torchlib_ops, "cache_info"):
             apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+
+
+shape_checks.install()
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
-from offbench.nn.mlp import MLP
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
+from offbench.nn.mlp import MLP, Parameters
 from offbench.nn.policies import GaussianPolicy
 
 MAX_WEIGHT = 100.0  # exp(A / lambda) is clipped here, after the exponential
@@ -85,7 +87,7 @@ class AWAC(Algorithm):
         return {"next_action": shape, "policy_action": shape}
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_Q = sum_i E (Q_i(s, a) - r - gamma min_j Q'_j(s', a'))^2 with a' ~ pi(s'), (seeds,)."""
+        """L_Q = sum_i E (Q_i(s, a) - r - gamma min_j Q'_j(s', a'))^2 with a' ~ pi(s')."""
         s, a, r, s_next, terminal = batch[:5]
         with torch.no_grad():
             a_next = self.actor.sample(self.networks["actor"], s_next, batch.noise["next_action"])
@@ -95,21 +97,23 @@ class AWAC(Algorithm):
         return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)}
 
     def actor_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = -E exp(A(s, a) / lambda) log pi(a | s), (seeds,)."""
+        """L_pi = -E exp(A(s, a) / lambda) log pi(a | s)."""
         s, a = batch.observations, batch.actions
         log_prob = self.actor.log_prob(networks["actor"], s, a)
         return {"actor_loss": -(self.weights(batch) * log_prob).mean(-1)}
 
-    def weights(self, batch: Batch) -> Tensor:
-        """min(exp(A / lambda), 100) with A = min_i Q_i(s, a) - min_i Q_i(s, a~), a~ ~ pi(s), (seeds, batch)."""
+    def weights(self, batch: Batch) -> Float[Tensor, "seeds batch"]:
+        """min(exp(A / lambda), 100) with A = min_i Q_i(s, a) - min_i Q_i(s, a~), a~ ~ pi(s)."""
         s, critic = batch.observations, self.networks["critic"]
         with torch.no_grad():
             sampled = self.actor.sample(self.networks["actor"], s, batch.noise["policy_action"])
             advantage = self._value(critic, s, batch.actions) - self._value(critic, s, sampled)
             return torch.exp(advantage / self.config.temperature).clamp(max=MAX_WEIGHT)
 
-    def _value(self, critic: dict[str, Tensor], s: Tensor, a: Tensor) -> Tensor:
-        """The smaller Q, (seeds, batch)."""
+    def _value(
+        self, critic: Parameters, s: Float[Tensor, "seeds batch observation"], a: Float[Tensor, "seeds batch action"]
+    ) -> Float[Tensor, "seeds batch"]:
+        """The smaller Q."""
         return self.critic(critic, torch.cat([s, a], -1))[..., 0].amin(1)
 
     def update(self, batch: Batch) -> Metrics:
@@ -119,6 +123,6 @@ class AWAC(Algorithm):
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mean of the policy, clipped."""
         return self.actor.mode(self.networks["actor"], observations)

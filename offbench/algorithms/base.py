@@ -11,19 +11,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from offbench.data.transitions import Scaling, Transitions
+from offbench.data.scaling import Scaling
+from offbench.data.transitions import Transitions
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters
 from offbench.nn.noise import standard_normal
 
 Networks = dict[str, Parameters]
-Metrics = dict[str, Tensor]  # name -> (seeds,)
+Metrics = dict[str, Float[Tensor, " seeds"]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ class View(Protocol):
         """How many indices there are to draw from."""
         ...
 
-    def batch(self, indices: Tensor) -> Any:
-        """What lies at ``indices`` (seeds, batch), a named tuple with a field ``noise``."""
+    def batch(self, indices: Int[Tensor, "seeds batch"]) -> Any:
+        """What lies at ``indices``, a named tuple with a field ``noise``."""
         ...
 
 
@@ -72,22 +75,22 @@ class Acting(Protocol):
     """The policies of an algorithm's seeds with what they remember of the episodes under way.
 
     Attributes:
-        memory: all that is remembered, by name, each (seeds, batch, ...), and replaced rather than changed in place, so
-            that one step of the policy can be written to a file as a function.
+        memory: all that is remembered, by name, and replaced rather than changed in place, so that one step of the
+            policy can be written to a file as a function.
     """
 
-    memory: dict[str, Tensor]
+    memory: dict[str, Shaped[Tensor, "seeds batch ..."]]
 
-    def reset(self, mask: Tensor) -> None:
-        """Forget the episodes where mask (seeds, batch) is true, which begin anew."""
+    def reset(self, mask: Bool[Tensor, "seeds batch"]) -> None:
+        """Forget the episodes where mask is true, which begin anew."""
         ...
 
-    def act(self, observations: Tensor) -> Tensor:
-        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation)."""
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """Deterministic actions for scaled observations."""
         ...
 
-    def observe(self, rewards: Tensor) -> None:
-        """Hear the rewards (seeds, batch) of the last actions, as the environment gave them."""
+    def observe(self, rewards: Float[Tensor, "seeds batch"]) -> None:
+        """Hear the rewards of the last actions, as the environment gave them."""
         ...
 
 
@@ -157,15 +160,15 @@ class Algorithm(ABC):
 
     @abstractmethod
     def update(self, batch: Any) -> Metrics:
-        """One gradient step on a batch with leading axes (seeds, batch); returns each metric as (seeds,).
+        """One gradient step on a batch with leading axes (seeds, batch); returns the metrics by name.
 
         Where ``period`` is above 1, ``phase`` says which of its updates this is, and metrics that it does not make may
         be left out.
         """
 
     @abstractmethod
-    def act(self, observations: Tensor) -> Tensor:
-        """Deterministic actions (seeds, batch, action) for scaled observations (seeds, batch, observation).
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """Deterministic actions for scaled observations.
 
         A policy with a memory gives those of the first step of an episode.
         """
@@ -194,32 +197,34 @@ class Algorithm(ABC):
 
     def descend(self, losses: Callable[[Networks, Any], Metrics], names: Sequence[str], batch: Any) -> Metrics:
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
-
-        def summed(trained: Networks) -> tuple[Tensor, Metrics]:
-            with self._precision():
-                values = losses(self.networks | trained, batch)
-            return torch.stack(list(values.values())).sum(), values
-
         trained = {name: self.networks[name] for name in names}
-        gradients, values = torch.func.grad(summed, has_aux=True)(trained)
+        gradients, values = torch.func.grad(partial(self._summed, losses, batch), has_aux=True)(trained)
         for name in names:
             self.optimisers[name].update(self.networks[name], gradients[name])
         return {name: value.detach() for name, value in values.items()}
+
+    def _summed(
+        self, losses: Callable[[Networks, Any], Metrics], batch: Any, trained: Networks
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """The sum of the losses of all seeds, whose gradient descends each by itself, and the losses."""
+        with self._precision():
+            values = losses(self.networks | trained, batch)
+        return torch.stack(list(values.values())).sum(), values
 
     def _precision(self) -> AbstractContextManager[object]:
         """That of the products in losses. Torch keeps no traced graph that enters autocast, not even a disabled one."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.mixed_precision else nullcontext()
 
-    def step(self, data: View, indices: Tensor) -> Tensor:
-        """Update on what the data hold at ``indices`` (seeds, batch); returns ``metrics`` as (metrics, seeds)."""
+    def step(self, data: View, indices: Int[Tensor, "seeds batch"]) -> Float[Tensor, "metrics seeds"]:
+        """Update on what the data hold at ``indices``; returns ``metrics`` in their order."""
         values = self.update(data.batch(indices)._replace(noise=self.drawn()))
         self.count.add_(1)
         for name, latest in self.latest.items():
             latest.copy_(values.setdefault(name, latest))
         return torch.stack([values[name] for name in self.metrics])
 
-    def drawn(self) -> dict[str, Tensor]:
-        """The noise of the coming update, a function of seeds and count: (seeds, *shape) by name."""
+    def drawn(self) -> dict[str, Float[Tensor, "seeds ..."]]:
+        """The noise of the coming update by name, a function of seeds and count."""
         shapes = self.noise().items()
         return {name: standard_normal(self.keys, self.count, name, shape, self.dtype) for name, shape in shapes}
 
@@ -249,10 +254,10 @@ class Memoryless:
     def __init__(self, algorithm: Algorithm) -> None:
         self.act, self.memory = algorithm.act, dict[str, Tensor]()
 
-    def reset(self, mask: Tensor) -> None:
+    def reset(self, mask: Bool[Tensor, "seeds batch"]) -> None:
         """Nothing to forget."""
 
-    def observe(self, rewards: Tensor) -> None:
+    def observe(self, rewards: Float[Tensor, "seeds batch"]) -> None:
         """Nothing to remember."""
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, within
@@ -62,6 +63,6 @@ class BC(Algorithm):
         """One Adam step."""
         return self.descend(self.losses, ["actor"], batch)
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """pi(s)."""
         return self.actor.mean(self.networks["actor"], observations)

@@ -16,15 +16,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
 from offbench.nn.mlp import MLP, Parameters
 from offbench.nn.policies import SquashedGaussianPolicy, squashed
 
 OUTPUT_GAIN = 1e-2  # of the first weights of all output layers
 MAX_MULTIPLIER = 1e6
+
+Heads = tuple[
+    Float[Tensor, "seeds batch action"], Float[Tensor, "seeds batch action"]
+]  # mean and log standard deviation
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class CQL(Algorithm):
         return {"action": one, "target_action": target, "uniform": many, "present": many, "next": many}
 
     def losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """All losses, (seeds,) each; no gradient of one reaches the networks of another."""
+        """All losses; no gradient of one reaches the networks of another."""
         s, a, r, s_next, terminal = batch[:5]
         alpha = torch.exp(self.networks["temperature"]["log"])  # (seeds, 1)
         heads = self.actor.heads(networks["actor"], s)
@@ -168,15 +174,15 @@ class CQL(Algorithm):
             "multiplier_loss": multiplier_loss,
         }
 
-    def target_value(self, batch: Batch, next_heads: tuple[Tensor, Tensor]) -> Tensor:
-        """max over the sampled a' of min_i Q'_i(s', a'), (seeds, batch): of one action or of several."""
+    def target_value(self, batch: Batch, next_heads: Heads) -> Float[Tensor, "seeds batch"]:
+        """max over the sampled a' of min_i Q'_i(s', a'): of one action or of several."""
         actions, _ = _sample(next_heads, batch.noise["target_action"])
         return self._values(self.networks["target_critic"], batch.next_observations, actions).amin(1).amax(-1)
 
     def soft_maximum(
-        self, critic: Parameters, batch: Batch, heads: tuple[Tensor, Tensor], next_heads: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """log sum_j exp Q_i(s, a_j) / p(a_j), (seeds, 2, batch), over uniform actions and those of pi(s) and pi(s')."""
+        self, critic: Parameters, batch: Batch, heads: Heads, next_heads: Heads
+    ) -> Float[Tensor, "seeds 2 batch"]:
+        """log sum_j exp Q_i(s, a_j) / p(a_j), over uniform actions and those of pi(s) and pi(s')."""
         noise = batch.noise
         with torch.no_grad():
             uniform = torch.erf(noise["uniform"] / math.sqrt(2))  # of a standard normal number: uniform on (-1, 1)
@@ -188,8 +194,10 @@ class CQL(Algorithm):
         q = self._values(critic, batch.observations, actions)
         return torch.logsumexp(q - log_density.unsqueeze(1), -1)
 
-    def conservative(self, networks: Networks, gap: Tensor) -> tuple[Tensor, Tensor]:
-        """What each critic's loss gains, (seeds, 2), and the loss (seeds,) of the factor, which rises above the gap."""
+    def conservative(
+        self, networks: Networks, gap: Float[Tensor, "seeds 2"]
+    ) -> tuple[Float[Tensor, "seeds 2"], Float[Tensor, " seeds"]]:
+        """What each critic's loss gains, and the loss of the factor, which rises above the gap."""
         c = self.config
         if not c.lagrange:
             return c.conservatism * gap, torch.zeros_like(gap[:, 0])
@@ -197,8 +205,13 @@ class CQL(Algorithm):
         factor = torch.exp(networks["multiplier"]["log"]).clamp(max=MAX_MULTIPLIER)  # (seeds, 1)
         return factor.detach() * excess, -(factor * excess.detach()).mean(1)
 
-    def _values(self, critic: Parameters, s: Tensor, actions: Tensor) -> Tensor:
-        """Q_i(s, a_j) (seeds, 2, batch, n) for actions (seeds, batch, n, action)."""
+    def _values(
+        self,
+        critic: Parameters,
+        s: Float[Tensor, "seeds batch observation"],
+        actions: Float[Tensor, "seeds batch samples action"],
+    ) -> Float[Tensor, "seeds 2 batch samples"]:
+        """Q_i(s, a_j)."""
         repeated = s.unsqueeze(2).expand(-1, -1, actions.shape[2], -1)
         values = self.critic(critic, torch.cat([repeated, actions], -1).flatten(1, 2))  # (seeds, 2, batch * n, 1)
         return values.view(*values.shape[:2], *actions.shape[1:3])
@@ -210,12 +223,14 @@ class CQL(Algorithm):
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mode of the policy."""
         return self.actor.mode(self.networks["actor"], observations)
 
 
-def _sample(heads: tuple[Tensor, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
-    """n actions a state (seeds, batch, n, action) and their log-densities, for heads (seeds, batch, action)."""
+def _sample(
+    heads: Heads, noise: Float[Tensor, "seeds batch samples action"]
+) -> tuple[Float[Tensor, "seeds batch samples action"], Float[Tensor, "seeds batch samples"]]:
+    """Several actions a state and their log-densities."""
     mean, log_std = heads
     return squashed(mean.unsqueeze(2), log_std.unsqueeze(2), noise)

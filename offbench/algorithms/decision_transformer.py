@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, within
 from offbench.data.sequences import SequenceBatch, Sequences
 from offbench.errors import OffbenchError
-from offbench.nn.mlp import Parameters, full_precision_linear
+from offbench.nn.mlp import Parameters, full_precision, full_precision_linear
 from offbench.nn.noise import dropout_masks
 from offbench.nn.transformer import Transformer, initial_linear, initial_norm, norm
 
@@ -130,20 +131,20 @@ class DecisionTransformer(Algorithm):
     def predict(
         self,
         actor: Parameters,
-        returns_to_go: Tensor,
-        states: Tensor,
-        actions: Tensor,
-        times: Tensor,
-        masks: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """Actions (seeds, batch, K, action), each from its step (but not its action) and those before it in the window.
+        returns_to_go: Float[Tensor, "seeds batch context"],
+        states: Float[Tensor, "seeds batch context observation"],
+        actions: Float[Tensor, "seeds batch context action"],
+        times: Float[Tensor, "seeds batch context size"],
+        masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
+    ) -> Float[Tensor, "seeds batch context action"]:
+        """Actions, each from its step (but not its action) and those before it in the window.
 
         Args:
             actor: parameters.
-            returns_to_go: (seeds, batch, K), scaled.
-            states: (seeds, batch, K, observation).
-            actions: (seeds, batch, K, action).
-            times: (seeds, batch, K, embedding), embedded numbers of the steps.
+            returns_to_go: scaled.
+            states: scaled.
+            actions: in [-1, 1].
+            times: embedded numbers of the steps.
             masks: of the dropout, see ``_masks``; None drops nothing.
         """
         parts = {"return": returns_to_go.unsqueeze(-1), "state": states, "action": actions}
@@ -162,7 +163,7 @@ class DecisionTransformer(Algorithm):
         predicted = self.predict(networks["actor"], g, s, a, times, self._masks(len(s[0])))
         return {"actor_loss": ((predicted - a) ** 2 * mask.unsqueeze(-1)).mean((1, 2, 3))}
 
-    def _masks(self, batch: int) -> list[Tensor] | None:
+    def _masks(self, batch: int) -> list[Float[Tensor, "seeds {batch} _"]] | None:
         """Dropout masks of the embeddings and of the transformer's blocks, a function of seed and update alone."""
         c = self.config
         if c.dropout == 0:
@@ -174,7 +175,7 @@ class DecisionTransformer(Algorithm):
         """One step of AdamW."""
         return self.descend(self.losses, ["actor"], batch)
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """Actions of the first step of episodes that are asked for ``evaluation_target``."""
         window = self.acting()
         window.reset(torch.ones(observations.shape[:2], dtype=torch.bool, device=self.device))
@@ -201,8 +202,8 @@ class Window:
         self.algorithm, self.context = algorithm, algorithm.config.context
         self.memory: dict[str, Tensor] = {}
 
-    def reset(self, mask: Tensor) -> None:
-        """Begin new episodes, which are asked for the evaluation target, where mask (seeds, batch) is true."""
+    def reset(self, mask: Bool[Tensor, "seeds batch"]) -> None:
+        """Begin new episodes, which are asked for the evaluation target, where mask is true."""
         if not self.memory or self.memory["age"].shape != mask.shape:
             returns = torch.zeros(*mask.shape, self.context, dtype=self.algorithm.dtype, device=mask.device)
             self.memory = {
@@ -217,8 +218,8 @@ class Window:
         target = self.algorithm.target / self.algorithm.scale
         self.memory = m | {"age": m["age"].masked_fill(mask, 0), "to_go": m["to_go"].masked_fill(mask, target)}
 
-    def act(self, observations: Tensor) -> Tensor:
-        """Actions (seeds, batch, action) for observations (seeds, batch, observation).
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """Actions for what has happened in each episode and what it is still asked for.
 
         Raises:
             OffbenchError: it was never reset for so many episodes, or an episode exceeds ``episode_limit``.
@@ -246,7 +247,7 @@ class Window:
         self.memory = m | {"age": m["age"] + 1, "returns": returns, "states": states, "actions": actions}
         return chosen
 
-    def _steps_in_use(self, age: Tensor) -> int:
+    def _steps_in_use(self, age: Int64[Tensor, "seeds batch"]) -> int:
         """How much of the windows is read: what lies behind an episode's own place does not reach back to it."""
         if torch.compiler.is_exporting():  # a graph that is written to a file cannot depend on numbers: it reads all
             return self.context
@@ -255,29 +256,35 @@ class Window:
             raise OffbenchError(f"an episode exceeds {self.algorithm.limit} steps; train with a larger episode_limit")
         return min(oldest, self.context - 1) + 1
 
-    def observe(self, rewards: Tensor) -> None:
-        """Lower what remains to be earned by rewards (seeds, batch)."""
+    def observe(self, rewards: Float[Tensor, "seeds batch"]) -> None:
+        """Lower what remains to be earned by rewards."""
         if self.memory:
             self.memory = self.memory | {"to_go": self.memory["to_go"] - rewards / self.algorithm.scale}
 
 
-def _slid(window: Tensor, full: Tensor) -> Tensor:
-    """The window (seeds, batch, K, ...) without its first step where it is full."""
+def _slid(
+    window: Float[Tensor, "seeds batch context *row"], full: Bool[Tensor, "seeds batch ..."]
+) -> Float[Tensor, "seeds batch context *row"]:
+    """The window without its first step where it is full."""
     return torch.where(full, window.roll(-1, 2), window)
 
 
-def _embedded(actor: Parameters, name: str, values: Tensor) -> Tensor:
-    """Values (seeds, batch, K, size) as tokens (seeds, batch, K, embedding)."""
+def _embedded(
+    actor: Parameters, name: str, values: Float[Tensor, "seeds batch context inputs"]
+) -> Float[Tensor, "seeds batch context size"]:
+    """Values as tokens."""
     flat = full_precision_linear(values.flatten(1, 2), actor[f"{name}.weight"], actor[f"{name}.bias"])
     return flat.view(*values.shape[:3], -1)
 
 
-def one_hot_lookup(table: Tensor, places: Tensor) -> Tensor:
-    """Rows (seeds, batch, K, size) of each seed's table (seeds, rows, size) at ``places`` (seeds, batch, K).
+def one_hot_lookup(
+    table: Float[Tensor, "seeds entries size"], places: Int64[Tensor, "seeds batch context"]
+) -> Float[Tensor, "seeds batch context size"]:
+    """The entries of each seed's table at ``places``.
 
     As a product with zeros and ones, whose gradient is a product too. That of a gather adds in whatever order threads
     arrive (torch 2.13, compiled), and two runs would differ in the last digits.
     """
     chosen = places.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=table.device)
-    with torch.autocast(table.device.type, enabled=False):
+    with full_precision(table.device.type):
         return torch.bmm(chosen.to(table.dtype), table).view(*places.shape, -1)

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
 from offbench.nn.ensembles import initialise_critics, similarity
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import SquashedGaussianPolicy
@@ -97,21 +99,21 @@ class EDAC(Algorithm):
         return {"alpha_action": shape, "actor_action": shape, "next_action": shape}
 
     def temperature_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_alpha = -log alpha E (log pi(a~ | s) - |A|): the entropy is held at -|A|, (seeds,)."""
+        """L_alpha = -log alpha E (log pi(a~ | s) - |A|): the entropy is held at -|A|."""
         with torch.no_grad():
             actor, noise = self.networks["actor"], batch.noise["alpha_action"]
             _, log_prob = self.actor.sample(actor, batch.observations, noise)
         return {"temperature_loss": -(networks["temperature"]["log"] * (log_prob - self.sizes.action)).mean(-1)}
 
     def actor_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)), (seeds,)."""
+        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~))."""
         s, alpha = batch.observations, torch.exp(self.networks["temperature"]["log"])  # (seeds, 1)
         sampled, log_prob = self.actor.sample(networks["actor"], s, batch.noise["actor_action"])
         q = self.critic(self.networks["critic"], torch.cat([s, sampled], -1))[..., 0].amin(1)
         return {"actor_loss": (alpha * log_prob - q).mean(-1)}
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_Q = sum_i E (Q_i(s, a) - y)^2 + eta L_ES, L_ES the mean cosine of dQ_i/da, (seeds,)."""
+        """L_Q = sum_i E (Q_i(s, a) - y)^2 + eta L_ES, L_ES the mean cosine of dQ_i/da."""
         s, a, r, s_next, terminal = batch[:5]
         with torch.no_grad():
             # y = r + gamma (min_i Q'_i(s', a') - alpha log pi(a' | s')), a' ~ pi(s')
@@ -132,6 +134,6 @@ class EDAC(Algorithm):
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mode of the policy."""
         return self.actor.mode(self.networks["actor"], observations)

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
-from offbench.nn.mlp import MLP, Initialisation
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
+from offbench.nn.mlp import MLP, Initialisation, Parameters
 from offbench.nn.noise import dropout_masks
 from offbench.nn.policies import TanhMeanPolicy
 
@@ -118,7 +120,7 @@ class IQL(Algorithm):
         self.add("actor", actor, c.learning_rate, c.actor_schedule)
 
     def losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """The three losses, (seeds,) each; no gradient of one reaches the networks of another."""
+        """The three losses; no gradient of one reaches the networks of another."""
         c = self.config
         s, a, r, s_next, terminal = batch[:5]
         sa = torch.cat([s, a], -1)
@@ -141,8 +143,10 @@ class IQL(Algorithm):
         actor_loss = (weight * self._imitation(networks["actor"], s, a)).mean(-1)
         return {"value_loss": value_loss, "critic_loss": critic_loss, "actor_loss": actor_loss}
 
-    def _imitation(self, actor: dict[str, Tensor], s: Tensor, a: Tensor) -> Tensor:
-        """Error of the policy at each transition (seeds, batch): -log pi(a | s), or the squared error summed over a."""
+    def _imitation(
+        self, actor: Parameters, s: Float[Tensor, "seeds batch observation"], a: Float[Tensor, "seeds batch action"]
+    ) -> Float[Tensor, "seeds batch"]:
+        """Error of the policy at each transition: -log pi(a | s), or the squared error summed over a."""
         c = self.config
         masks = None
         if c.dropout > 0:
@@ -158,11 +162,11 @@ class IQL(Algorithm):
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mean of the policy, nothing dropped."""
         return self.actor.mean(self.networks["actor"], observations)
 
 
-def expectile_loss(u: Tensor, tau: float) -> Tensor:
+def expectile_loss(u: Float[Tensor, "*points"], tau: float) -> Float[Tensor, "*points"]:
     """|tau - 1(u < 0)| u^2, elementwise; its minimiser over a constant shift is the tau-expectile."""
     return torch.where(u > 0, tau, 1 - tau) * u**2

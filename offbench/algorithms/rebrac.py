@@ -18,10 +18,12 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform, Transitions
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch, Transitions
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import TanhMeanPolicy
 
@@ -155,7 +157,7 @@ class ReBRAC(Algorithm):
         return {"target_action": (self.config.batch_size, self.sizes.action)}
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_Q = sum_i E (Q_i(s, a) - y)^2 with a penalised target, (seeds,)."""
+        """L_Q = sum_i E (Q_i(s, a) - y)^2 with a penalised target."""
         c = self.config
         s, a, r, s_next, terminal = batch[:5]
         assert batch.next_actions is not None
@@ -170,7 +172,7 @@ class ReBRAC(Algorithm):
         return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)}
 
     def actor_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = E (beta_1 |pi(s) - a|^2 - lambda min_i Q_i(s, pi(s))), lambda = 1 / E |min_i Q_i|, (seeds,)."""
+        """L_pi = E (beta_1 |pi(s) - a|^2 - lambda min_i Q_i(s, pi(s))), lambda = 1 / E |min_i Q_i|."""
         s, a = batch.observations, batch.actions
         pi = self.actor.mean(networks["actor"], s)
         q = self.critic(self.networks["critic"], torch.cat([s, pi], -1))[..., 0].amin(1)
@@ -187,6 +189,6 @@ class ReBRAC(Algorithm):
             polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """pi(s)."""
         return self.actor.mean(self.networks["actor"], observations)

@@ -18,6 +18,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 from offbench.algorithms.base import Acting, Algorithm, Metrics, Networks, Preset, View, within
@@ -99,7 +100,9 @@ class RvS(Algorithm):
             return {"actor_loss": ((mean - a) ** 2).mean((1, 2))}
         return {"actor_loss": -gaussian_log_prob(a, mean, actor["log_std"].clamp(*c.log_std_range)).mean(1)}
 
-    def conditions(self, returns_to_go: Tensor, timesteps: Tensor) -> Tensor:
+    def conditions(
+        self, returns_to_go: Float[Tensor, "seeds batch"], timesteps: Real[Tensor, "seeds batch"]
+    ) -> Float[Tensor, "seeds batch"]:
         """w for scaled returns-to-go at timesteps: themselves, or the average reward that they mean in steps left."""
         if self.config.condition == "sum":
             return returns_to_go
@@ -109,12 +112,14 @@ class RvS(Algorithm):
         """One Adam step."""
         return self.descend(self.losses, ["actor"], batch)
 
-    def choose(self, observations: Tensor, conditions: Tensor) -> Tensor:
-        """pi(s, w) clipped to [-1, 1], for observations (seeds, batch, observation) and conditions (seeds, batch)."""
+    def choose(
+        self, observations: Float[Tensor, "seeds batch observation"], conditions: Float[Tensor, "seeds batch"]
+    ) -> Float[Tensor, "seeds batch action"]:
+        """pi(s, w), clipped to [-1, 1]."""
         inputs = torch.cat([observations, conditions.unsqueeze(-1)], -1)
         return self.network(self.networks["actor"], inputs).clamp(-1, 1)
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """Actions of the first step of episodes that are asked for ``evaluation_target``."""
         asked = self.acting()
         asked.reset(torch.ones(observations.shape[:2], dtype=torch.bool, device=self.device))
@@ -136,16 +141,16 @@ class Asked:
         self.algorithm = algorithm
         self.memory: dict[str, Tensor] = {}
 
-    def reset(self, mask: Tensor) -> None:
-        """Ask for the evaluation target anew where mask (seeds, batch) is true."""
+    def reset(self, mask: Bool[Tensor, "seeds batch"]) -> None:
+        """Ask for the evaluation target anew where mask is true."""
         if not self.memory or self.memory["to_go"].shape != mask.shape:
             self.memory = {"to_go": torch.zeros(mask.shape, dtype=self.algorithm.dtype, device=mask.device)}
             mask = torch.ones_like(mask)
         target = self.algorithm.target / self.algorithm.scale
         self.memory = {"to_go": self.memory["to_go"].masked_fill(mask, target)}
 
-    def act(self, observations: Tensor) -> Tensor:
-        """Actions (seeds, batch, action) for observations (seeds, batch, observation).
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """Actions for what the episodes are still asked for.
 
         Raises:
             OffbenchError: it was never reset for so many episodes.
@@ -155,7 +160,7 @@ class Asked:
             raise OffbenchError("a policy with a memory was asked to act before its reset; call reset(mask) first")
         return self.algorithm.choose(observations, self.algorithm.conditions(to_go, torch.zeros_like(to_go)))
 
-    def observe(self, rewards: Tensor) -> None:
-        """Lower the sum that is to be earned by rewards (seeds, batch)."""
+    def observe(self, rewards: Float[Tensor, "seeds batch"]) -> None:
+        """Lower the sum that is to be earned by rewards."""
         if self.memory and self.algorithm.config.condition == "sum":
             self.memory = {"to_go": self.memory["to_go"] - rewards / self.algorithm.scale}

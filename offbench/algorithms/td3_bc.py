@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
 from offbench.nn.mlp import MLP, member
 from offbench.nn.policies import TanhMeanPolicy
 
@@ -85,7 +87,7 @@ class TD3BC(Algorithm):
         return {"target_action": (self.config.batch_size, self.sizes.action)}
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_Q = sum_i E (Q_i(s, a) - y)^2 with the target of TD3, (seeds,)."""
+        """L_Q = sum_i E (Q_i(s, a) - y)^2 with the target of TD3."""
         c = self.config
         s, a, r, s_next, terminal = batch[:5]
         with torch.no_grad():
@@ -98,7 +100,7 @@ class TD3BC(Algorithm):
         return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)}
 
     def actor_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = -lambda E Q_1(s, pi(s)) + E (pi(s) - a)^2, (seeds,); the square is a mean over action dimensions."""
+        """L_pi = -lambda E Q_1(s, pi(s)) + E (pi(s) - a)^2; the square is a mean over action dimensions."""
         s, a = batch.observations, batch.actions
         pi = self.actor.mean(networks["actor"], s)
         q = self.first_critic(member(self.networks["critic"], 0), torch.cat([s, pi], -1))[..., 0]
@@ -115,6 +117,6 @@ class TD3BC(Algorithm):
             polyak(self.networks["target_actor"], self.networks["actor"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """pi(s)."""
         return self.actor.mean(self.networks["actor"], observations)

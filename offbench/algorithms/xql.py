@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
-from offbench.data.transitions import Batch, RewardTransform
+from offbench.data.scaling import RewardTransform
+from offbench.data.transitions import Batch
 from offbench.nn.mlp import MLP, Initialisation
 from offbench.nn.noise import dropout_masks
 from offbench.nn.policies import TanhMeanPolicy
@@ -113,13 +115,13 @@ class XQL(Algorithm):
         self.add("actor", actor, c.learning_rate, c.actor_schedule)
 
     def value_loss(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_V = E gumbel((min_i Q'_i(s, a) - V(s)) / T), (seeds,)."""
+        """L_V = E gumbel((min_i Q'_i(s, a) - V(s)) / T)."""
         v = self.value(networks["value"], batch.observations)[..., 0]
         error = (self._target_value(batch) - v) / self.config.temperature
         return {"value_loss": gumbel_loss(error, self.config.largest_exponent).mean(-1)}
 
     def other_losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """The losses of Q and policy, (seeds,) each, with the V that was just moved."""
+        """The losses of Q and policy, with the V that was just moved."""
         c = self.config
         s, a, r, s_next, terminal = batch[:5]
         with torch.no_grad():
@@ -135,8 +137,8 @@ class XQL(Algorithm):
         log_prob = self.actor.log_prob(networks["actor"], self.actor.mean(networks["actor"], s, masks), a)
         return {"critic_loss": critic_loss.mean(-1).sum(1), "actor_loss": -(weight * log_prob).mean(-1)}
 
-    def _target_value(self, batch: Batch) -> Tensor:
-        """min_i Q'_i(s, a), (seeds, batch), without a gradient."""
+    def _target_value(self, batch: Batch) -> Float[Tensor, "seeds batch"]:
+        """min_i Q'_i(s, a), without a gradient."""
         with torch.no_grad():
             sa = torch.cat([batch.observations, batch.actions], -1)
             return self.critic(self.networks["target_critic"], sa)[..., 0].amin(1)
@@ -148,13 +150,13 @@ class XQL(Algorithm):
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics
 
-    def act(self, observations: Tensor) -> Tensor:
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mean of the policy, nothing dropped."""
         return self.actor.mean(self.networks["actor"], observations)
 
 
-def gumbel_loss(z: Tensor, largest: float) -> Tensor:
-    """(e^z - z - 1) / e^m for z (seeds, batch) clipped above, m the largest z of a seed's batch or -1 if that is less.
+def gumbel_loss(z: Float[Tensor, "seeds batch"], largest: float) -> Float[Tensor, "seeds batch"]:
+    """(e^z - z - 1) / e^m for z clipped above, m the largest z of a seed's batch or -1 if that is less.
 
     Over a constant shift of z the mean is least where the mean of e^z is 1; m scales all gradients of a batch alike.
     """

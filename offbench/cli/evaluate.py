@@ -13,7 +13,8 @@ from offbench.cli.scores import show_scores
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord, write_record
+from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record_files import write_record
 from offbench.training.finished import Run
 from offbench.training.finished import evaluate as evaluate_run
 from offbench.training.folder import RunFolder

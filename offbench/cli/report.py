@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from offbench.basis.files import atomic
-from offbench.evaluation.record import read_records
+from offbench.evaluation.record_files import read_records
 from offbench.report.rendering import Format, render
 from offbench.report.table import build
 

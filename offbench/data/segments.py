@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories, read_only
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,28 +17,33 @@ class Segments:
     """Equally long stretches of episodes.
 
     Attributes:
-        observations: (pairs, length, *observation), the states acted from.
-        actions: (pairs, length, action).
-        rewards: (pairs, length), where known; for evaluation, a learner from preferences must not see them.
-        starts: (pairs,) int64, the first step of each in the trajectories they were cut from, where known.
+        observations: the states acted from.
+        actions: in the environment's units.
+        rewards: where known; for evaluation, a learner from preferences must not see them.
+        starts: the first step of each in the trajectories they were cut from, where known.
     """
 
-    observations: Array
-    actions: Array
-    rewards: Array | None = None
-    starts: Array | None = None
+    observations: Shaped[Array, "pairs length *observation"]
+    actions: Shaped[Array, "pairs length action"]
+    rewards: Float[Array, "pairs length"] | None = None
+    starts: Int[Array, " pairs"] | None = None
 
     def __post_init__(self) -> None:
         for name, column in self.columns().items():
             object.__setattr__(self, name, read_only(column))
 
     @staticmethod
-    def cut(trajectories: Trajectories, starts: Array, length: int, offsets: Array | None = None) -> Segments:
-        """The ``length`` steps from each of ``starts`` (pairs,), none of which may cross an episode's end.
+    def cut(
+        trajectories: Trajectories,
+        starts: Int[Array, " pairs"],
+        length: int,
+        offsets: Int64[Array, " bounds"] | None = None,
+    ) -> Segments:
+        """The ``length`` steps from each of ``starts``, none of which may cross an episode's end.
 
         Args:
             trajectories: where they are cut from.
-            starts: (pairs,), the first step of each.
+            starts: the first step of each.
             length: steps of a segment.
             offsets: as those of the trajectories, which they are by default; fewer where an end in the data is none.
         """
@@ -71,16 +74,16 @@ class Segments:
         return named | {name: column for name, column in unsure.items() if column is not None}
 
     @property
-    def returns(self) -> Array:
-        """(pairs,) float64, the sums of rewards."""
+    def returns(self) -> Float64[Array, " pairs"]:
+        """The sums of rewards."""
         if self.rewards is None:
             raise DataError("these segments have no rewards, so that they have no returns")
         returns: Array = self.rewards.sum(axis=1, dtype=np.float64)
         return returns
 
 
-def segments(trajectories: Trajectories, length: int, count: int, seed: int = 0) -> Array:
-    """(count,) int64, first steps of random segments that never cross an episode's end, each start equally likely.
+def segments(trajectories: Trajectories, length: int, count: int, seed: int = 0) -> Int64[Array, " {count}"]:
+    """First steps of random segments that never cross an episode's end, each start equally likely.
 
     Raises:
         DataError: no episode has ``length`` steps.
@@ -88,14 +91,16 @@ def segments(trajectories: Trajectories, length: int, count: int, seed: int = 0)
     return draw(trajectories, length, count, np.random.default_rng(seed))
 
 
-def crosses(offsets: Array, starts: Array, length: int) -> Array:
-    """(pairs,) bool, whether ``length`` steps from ``starts`` (pairs,) go past the end of an episode."""
+def crosses(offsets: Int64[Array, " bounds"], starts: Int[Array, " pairs"], length: int) -> Bool[Array, " pairs"]:
+    """Whether ``length`` steps from each of ``starts`` go past the end of an episode."""
     episodes = np.searchsorted(offsets, starts, side="right") - 1
     crossing: Array = starts + length > offsets[episodes + 1]
     return crossing
 
 
-def draw(trajectories: Trajectories, length: int, count: int, generator: np.random.Generator) -> Array:
+def draw(
+    trajectories: Trajectories, length: int, count: int, generator: np.random.Generator
+) -> Int64[Array, " {count}"]:
     """As `segments`, with a generator."""
     if length < 1:
         raise DataError(f"a segment needs at least one step, not {length}")

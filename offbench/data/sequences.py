@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int, Int64, Shaped
 from torch import Tensor
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.scaling import ActionRange
+from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
 
@@ -23,22 +26,22 @@ class SequenceBatch(NamedTuple):
     """Windows of several seeds. Where ``mask`` is 0, all numbers but ``timesteps`` are 0.
 
     Attributes:
-        observations: (seeds, batch, K, observation).
-        actions: (seeds, batch, K, action), scaled to [-1, 1].
-        rewards: (seeds, batch, K), as the environment gave them.
-        returns_to_go: (seeds, batch, K), undiscounted sum of this and all later rewards of the episode over the scale.
-        timesteps: (seeds, batch, K) int64, number of the step in its episode; goes on counting where the mask is 0.
-        mask: (seeds, batch, K), 1 at steps of the episode and 0 after its end.
-        noise: the standard normal numbers that the algorithm asked for, by name, (seeds, ...) each.
+        observations: scaled.
+        actions: scaled to [-1, 1].
+        rewards: as the environment gave them.
+        returns_to_go: undiscounted sum of this and all later rewards of the episode over the scale.
+        timesteps: number of the step in its episode; goes on counting where the mask is 0.
+        mask: 1 at steps of the episode and 0 after its end.
+        noise: the standard normal numbers that the algorithm asked for, by name.
     """
 
-    observations: Tensor
-    actions: Tensor
-    rewards: Tensor
-    returns_to_go: Tensor
-    timesteps: Tensor
-    mask: Tensor
-    noise: Mapping[str, Tensor] = {}
+    observations: Float[Tensor, "seeds batch context observation"]
+    actions: Float[Tensor, "seeds batch context action"]
+    rewards: Float[Tensor, "seeds batch context"]
+    returns_to_go: Float[Tensor, "seeds batch context"]
+    timesteps: Int64[Tensor, "seeds batch context"]
+    mask: Float[Tensor, "seeds batch context"]
+    noise: Mapping[str, Float[Tensor, "seeds ..."]] = {}
 
 
 class Sequences:
@@ -49,14 +52,20 @@ class Sequences:
 
     Attributes:
         observations, actions, rewards: the data's columns, as in `Transitions`.
-        offsets: (episodes + 1,) int64, the first step of each episode and the number of steps at the end.
-        returns_to_go: (steps,), summed in float64, over the scale.
+        offsets: the first step of each episode and the number of steps at the end.
+        returns_to_go: summed in float64, over the scale.
         context: K.
         scaling: what batches do to states and actions.
         transforms: what lies between data and learner as plain data, for the record of a run.
         observation_size, action_size: sizes of the vectors.
         device, dtype: of batches.
     """
+
+    observations: Shaped[Tensor, "rows observation"]
+    actions: Shaped[Tensor, "steps action"]
+    rewards: Float[Tensor, " steps"]
+    offsets: Int64[Tensor, " bounds"]
+    returns_to_go: Float[Tensor, " steps"]
 
     def __init__(
         self,
@@ -65,7 +74,7 @@ class Sequences:
         return_scale: float = 1.0,
         episode_limit: int | None = None,
         normalise_states: bool = False,
-        action_range: tuple[Array, Array] | None = None,
+        action_range: ActionRange | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -108,8 +117,8 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.returns_to_go)
 
-    def batch(self, indices: Tensor) -> SequenceBatch:
-        """The windows that begin at the steps ``indices`` (seeds, batch), scaled and in ``dtype``."""
+    def batch(self, indices: Int[Tensor, "seeds batch"]) -> SequenceBatch:
+        """The windows that begin at the steps ``indices``, scaled and in ``dtype``."""
         first = indices.unsqueeze(-1).contiguous()
         episode = torch.searchsorted(self.offsets, first, right=True) - 1
         end = self.offsets[episode + 1]
@@ -128,10 +137,10 @@ class Sequences:
         )
 
 
-def returns_to_go(rewards: Array, offsets: Array) -> Array:
-    """(steps,) float64, the undiscounted sum of this and all later rewards of the same episode.
+def returns_to_go(rewards: Float[Array, " _"], offsets: Int64[Array, " bounds"]) -> Float64[Array, " steps"]:
+    """The undiscounted sum of this and all later rewards of the same episode.
 
-    rewards: (steps,) or more, of which those up to the last of ``offsets`` (episodes + 1,) count.
+    Of the rewards those up to the last of ``offsets`` count.
     """
     sums = np.empty(int(offsets[-1]))
     # Episode by episode, since the difference of two sums over the whole data would lose small rewards.

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float, Float32, Float64
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,14 @@ class Teacher:
         if self.ties is not None and not self.ties >= 0:
             raise DataError(f"the threshold for ties of a teacher must be at least 0, not {self.ties}")
 
-    def label(self, first: Array, second: Array, generator: np.random.Generator) -> tuple[Array, Array]:
-        """(labels (pairs,) float32, which pairs to keep (pairs,) bool).
+    def label(
+        self, first: Float[Array, "pairs length"], second: Float[Array, "pairs length"], generator: np.random.Generator
+    ) -> tuple[Float32[Array, " pairs"], Bool[Array, " pairs"]]:
+        """(Labels, which pairs to keep).
 
         Args:
-            first: (pairs, length), rewards of the first segments.
-            second: (pairs, length), rewards of the second segments.
+            first: rewards of the first segments.
+            second: rewards of the second segments.
             generator: of the two uniform numbers that are drawn for every pair, whatever the teacher.
         """
         judged = self._value(second) - self._value(first)
@@ -72,8 +72,8 @@ class Teacher:
         keep = np.ones(len(labels), dtype=bool) if self.skips is None else np.maximum(*sums) >= self.skips
         return labels, keep
 
-    def _value(self, rewards: Array) -> Array:
-        """(pairs,) float64, what a segment of rewards (pairs, length) is worth to this teacher."""
+    def _value(self, rewards: Float[Array, "pairs length"]) -> Float64[Array, " pairs"]:
+        """What segments of these rewards are worth to this teacher."""
         weights = self.myopia ** np.arange(rewards.shape[1] - 1, -1, -1, dtype=np.float64)
         value: Array = rewards.astype(np.float64) @ weights
         return value

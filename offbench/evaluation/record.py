@@ -9,14 +9,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
-from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -26,11 +23,10 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
-from offbench.basis.files import atomic
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
 SCHEMA_VERSION = 1
@@ -193,8 +189,8 @@ class RunRecord(_Strict):
                 raise ValueError(f"an episode has {longest} steps, but the task's limit is {limit}")
         return self
 
-    def scores(self, evaluation: EvaluationRecord) -> npt.NDArray[np.float64]:
-        """100 (return - low) / (high - low) for each episode, (episodes,)."""
+    def scores(self, evaluation: EvaluationRecord) -> Float64[Array, " episodes"]:
+        """100 (return - low) / (high - low) for each episode."""
         if self.task is None:
             raise OffbenchError(f"the run of {self.algorithm} on {self.dataset} has no task, so it has no scores")
         returns = np.asarray(evaluation.returns, dtype=np.float64)
@@ -232,80 +228,3 @@ def digest_of(value: JsonValue) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_record(record: RunRecord, path: Path) -> None:
-    """Write a record as indented JSON, atomically; lists of numbers stand on one line."""
-    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False)
-    # Only line breaks between elements match: inside a JSON string a line break is always escaped.
-    text = re.sub(r'\[\n\s+([^\[\]{}"]+?)\n\s+\]', lambda match: f"[{' '.join(match[1].split())}]", text)
-    with atomic(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def read_record(path: Path) -> RunRecord:
-    """Read and check one record.
-
-    Raises:
-        OffbenchError: the file is missing, is no JSON, has another schema version, or a field that is wrong.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OffbenchError(f"cannot read the run record {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise OffbenchError(f"{path} is not a run record: it is not JSON ({error})") from error
-    if not isinstance(content, dict) or "schema_version" not in content:
-        raise OffbenchError(f"{path} is not a run record: it has no schema_version")
-    if content["schema_version"] != SCHEMA_VERSION:
-        raise OffbenchError(
-            f"{path} has schema version {content['schema_version']!r}; this offbench reads version {SCHEMA_VERSION}"
-        )
-    try:
-        # Strict, and from JSON: a number in quotes is refused while a date in quotes, which JSON cannot help, is taken.
-        return RunRecord.model_validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the record"
-        message = first["msg"].removeprefix("Value error, ")
-        raise OffbenchError(f"{path} is not a valid run record: {field}: {message}") from error
-
-
-def read_records(paths: Iterable[Path]) -> list[RunRecord]:
-    """Read records from files and from run folders, which are searched at any depth for ``seed-*.json``.
-
-    A file that is reached twice is read once. The order is that of the paths, and by name within a folder.
-
-    Raises:
-        OffbenchError: a path is missing, a folder has no record, a record is wrong (see ``read_record``), or two files
-            hold the same seed of the same run.
-    """
-    files: dict[Path, Path] = {}
-    for path in paths:
-        for file in _record_files(path):
-            files.setdefault(file.resolve(), file)
-    if not files:
-        raise OffbenchError("no run records were named; name run folders or seed-*.json files")
-    records = []
-    seen: dict[tuple[str, str, int], Path] = {}
-    for file in files.values():
-        record = read_record(file)
-        earlier = seen.setdefault((record.benchmark_digest, record.method_digest, record.seed), file)
-        if earlier is not file:
-            raise OffbenchError(
-                f"{earlier} and {file} are the same run with the same seed "
-                f"({record.algorithm} on {record.dataset}, seed {record.seed}); name one of them"
-            )
-        records.append(record)
-    return records
-
-
-def _record_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = sorted(path.rglob("seed-*.json"))
-        if not found:
-            raise OffbenchError(f"the folder {path} has no run records (seed-*.json) at any depth")
-        return found
-    if not path.exists():
-        raise OffbenchError(f"there is no run folder or run record {path}")
-    return [path]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float, Float64
 
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
-Array = npt.NDArray[Any]
 Interval = tuple[float, float]
 
 # Resampled scores held at a time, which bounds the memory of a bootstrap.
@@ -72,21 +72,20 @@ def student_interval(scores: npt.ArrayLike, level: float = 0.95) -> Interval | N
     return mean - margin, mean + margin
 
 
-def interquartile_mean(scores: Array) -> Array:
-    """Mean of the middle half of scores (..., values), (...): floor(n / 4) values are left out at each end.
+def interquartile_mean(scores: Float[Array, "*repetitions runs"]) -> Float[Array, "*repetitions"]:
+    """Mean of the middle half of scores: floor(n / 4) values are left out at each end.
 
     Over the pooled runs of all datasets this is the IQM of Agarwal et al. (2021), "Deep Reinforcement Learning at the
     Edge of the Statistical Precipice".
     """
     cut = scores.shape[-1] // 4
     ordered = np.sort(scores, axis=-1)
-    middle: Array = ordered[..., cut : scores.shape[-1] - cut].mean(axis=-1)
-    return middle
+    return np.asarray(ordered[..., cut : scores.shape[-1] - cut].mean(axis=-1))
 
 
 def bootstrap_interval(
     scores: Sequence[npt.ArrayLike],
-    statistic: Callable[[Array], Array] = interquartile_mean,
+    statistic: Callable[[Float[Array, "repetitions runs"]], Float[Array, " repetitions"]] = interquartile_mean,
     *,
     generator: np.random.Generator,
     repetitions: int = 50_000,
@@ -99,7 +98,7 @@ def bootstrap_interval(
 
     Args:
         scores: for each dataset the scores (seeds,).
-        statistic: maps pooled scores (repetitions, runs of all datasets) to (repetitions,).
+        statistic: of the pooled runs of all datasets, in each repetition.
         generator: where the draws come from.
         repetitions: how many times the runs are drawn.
         level: coverage.
@@ -119,7 +118,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _finite(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _finite(scores: npt.ArrayLike) -> Float64[Array, " runs"]:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise OffbenchError(f"scores must be finite numbers of shape (seeds,), at least one; got {scores!r}")

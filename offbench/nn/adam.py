@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from offbench.nn.mlp import Parameters
@@ -62,8 +63,8 @@ class Adam:
             parameter.sub_(step_size * first / (second.sqrt() / scale + self.epsilon))
         self.count.add_(1)
 
-    def _rate(self) -> Tensor:
-        """Learning rate () of the coming update, float64."""
+    def _rate(self) -> Float64[Tensor, ""]:
+        """Learning rate of the coming update."""
         rate = torch.full_like(self.count, self.learning_rate, dtype=torch.float64)
         if self.schedule == "cosine":
             rate = rate * 0.5 * (1 + torch.cos(math.pi * self.count.to(torch.float64) / self.total))
@@ -78,8 +79,8 @@ class Adam:
         return {"count": self.count} | moments
 
 
-def gradient_norm(gradients: Parameters) -> Tensor:
-    """Euclidean norm of each seed's gradient over all parameters of a network, (seeds,)."""
+def gradient_norm(gradients: Parameters) -> Float[Tensor, " seeds"]:
+    """Euclidean norm of each seed's gradient over all parameters of a network."""
     return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()]).sum(0).sqrt()
 
 

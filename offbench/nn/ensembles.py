@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.nn.mlp import MLP, Parameters
@@ -24,10 +25,10 @@ def initialise_critics(critic: MLP, seeds: Sequence[int], name: str) -> Paramete
     return parameters
 
 
-def similarity(gradients: Tensor) -> Tensor:
-    """1/(N - 1) sum over i != j of the cosine between dQ_i/da and dQ_j/da, averaged over the batch, (seeds,).
+def similarity(gradients: Float[Tensor, "seeds members batch action"]) -> Float[Tensor, " seeds"]:
+    """1/(N - 1) sum over i != j of the cosine between dQ_i/da and dQ_j/da, averaged over the batch, for N members.
 
-    gradients: (seeds, N, batch, action). The sum over pairs is |sum_i g_i|^2 - sum_i |g_i|^2, g_i of length 1, so that
+    The sum over pairs is |sum_i g_i|^2 - sum_i |g_i|^2, g_i of length 1, so that
     no matrix of pairs is made. Source: An et al. 2021 (arXiv 2110.01548).
     """
     members = gradients.shape[1]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.nn.random import stream
 
-Parameters = dict[str, Tensor]
+Parameters = dict[str, Float[Tensor, "seeds ..."]]
 Initialisation = Literal["torch", "orthogonal"]
 
 
@@ -77,10 +79,15 @@ class MLP:
                 parameters[f"layer{layer}.shift"] = torch.zeros(shape, dtype=torch.float64)
         return parameters
 
-    def __call__(self, parameters: Parameters, inputs: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Map (seeds, batch, in) to (seeds, [members,] batch, out).
+    def __call__(
+        self,
+        parameters: Parameters,
+        inputs: Float[Tensor, "seeds batch inputs"],
+        masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
+    ) -> Float[Tensor, "seeds *members batch outputs"]:
+        """What the network makes of ``inputs``; an ensemble shows them to each of its members.
 
-        masks: one a hidden layer, (seeds, batch, hidden), as ``dropout_masks`` makes them; None drops nothing.
+        masks: one a hidden layer, as ``dropout_masks`` makes them; None drops nothing.
         """
         last = len(self.hidden)
         x = inputs
@@ -100,11 +107,13 @@ class MLP:
                     x = x * masks[layer]
         return x
 
-    def with_input_gradient(self, parameters: Parameters, inputs: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """The outputs (seeds, [members,] batch, 1) of a network of one, and their gradient in ``inputs[..., first:]``.
+    def with_input_gradient(
+        self, parameters: Parameters, inputs: Float[Tensor, "seeds batch inputs"], first: int
+    ) -> tuple[Float[Tensor, "seeds *members batch 1"], Float[Tensor, "seeds *members batch inputs-{first}"]]:
+        """The outputs of a network of one output, and their gradient in ``inputs[..., first:]``.
 
-        The gradient (seeds, [members,] batch, in - first) is written out as a chain of products, which can be
-        differentiated again: where a ReLU is open its slope is 1, else 0.
+        The gradient is written out as a chain of products, which can be differentiated again: where a ReLU is open its
+        slope is 1, else 0.
         """
         assert self.outputs == 1
         assert not self.layer_norm
@@ -121,19 +130,25 @@ class MLP:
         gradient = output.transpose(-2, -1) * open_units[-1]  # (seeds, [members,] batch, hidden)
         for layer in range(last - 1, 0, -1):
             gradient = product(gradient, parameters[f"layer{layer}.weight"].transpose(-2, -1)) * open_units[layer - 1]
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs.device.type):
             slope = parameters["layer0.weight"][..., first:, :].transpose(-2, -1)
             return values, product(gradient.to(slope.dtype), slope)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W + b for x (..., batch, in), weight (..., in, out), bias (..., 1, out), as one batched matrix product."""
+def linear(
+    x: Float[Tensor, "*stack batch inputs"],
+    weight: Float[Tensor, "*stack inputs outputs"],
+    bias: Float[Tensor, "*stack 1 outputs"],
+) -> Float[Tensor, "*stack batch outputs"]:
+    """x W + b, as one batched matrix product."""
     # A product and an addition instead of one baddbmm: compiled, the addition joins the activation that follows it.
     return product(x, weight) + bias
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x W for x (..., batch, in) and weight (..., in, out), as one batched matrix product."""
+def product(
+    x: Float[Tensor, "*stack batch inputs"], weight: Float[Tensor, "*stack inputs outputs"]
+) -> Float[Tensor, "*stack batch outputs"]:
+    """x W, as one batched matrix product."""
     flat = torch.bmm(x.flatten(0, -3), weight.flatten(0, -3)) if x.dim() > 3 else torch.bmm(x, weight)
     return flat.view(*weight.shape[:-2], x.shape[-2], weight.shape[-1])
 
@@ -148,9 +163,21 @@ def _normalise(parameters: Parameters, layer: int, x: Tensor) -> Tensor:
     return normal * parameters[f"layer{layer}.scale"] + parameters[f"layer{layer}.shift"]
 
 
-def full_precision_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Products in the precision of their factors, also where autocast lowers it.
+
+    Where autocast is off nothing is entered: torch keeps no traced graph that enters it.
+    """
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
+def full_precision_linear(
+    x: Float[Tensor, "*stack batch inputs"],
+    weight: Float[Tensor, "*stack inputs outputs"],
+    bias: Float[Tensor, "*stack 1 outputs"],
+) -> Float[Tensor, "*stack batch outputs"]:
     """``linear`` in the precision of the parameters, also where autocast lowers that of matrix products."""
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device.type):
         return linear(x.to(weight.dtype), weight, bias)
 
 

@@ -11,14 +11,17 @@ import zlib
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 _MASK32 = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9  # keeps small consecutive numbers apart before they are mixed
 
 
-def standard_normal(keys: Tensor, step: Tensor, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Independent N(0, 1) numbers (seeds, *shape) for seeds ``keys`` (seeds,) int64 in update ``step`` () int64.
+def standard_normal(
+    keys: Int64[Tensor, " seeds"], step: Int64[Tensor, ""], name: str, shape: Sequence[int], dtype: torch.dtype
+) -> Float[Tensor, "seeds ..."]:
+    """Independent N(0, 1) numbers (seeds, *shape) for the seeds ``keys`` in update ``step``.
 
     Box and Muller 1958, from two uniform numbers of 32 bits each; the largest possible value is 6.7.
     """
@@ -29,10 +32,12 @@ def standard_normal(keys: Tensor, step: Tensor, name: str, shape: Sequence[int],
     return normal.to(dtype).view(-1, *shape)
 
 
-def dropout_masks(keys: Tensor, step: Tensor, sizes: Sequence[int], batch: int, rate: float) -> list[Tensor]:
-    """Masks (seeds, batch, size) a layer: 0 with probability ``rate``, else 1 / (1 - rate).
+def dropout_masks(
+    keys: Int64[Tensor, " seeds"], step: Int64[Tensor, ""], sizes: Sequence[int], batch: int, rate: float
+) -> list[Float[Tensor, "seeds {batch} _"]]:
+    """A mask a layer of the given sizes: 0 with probability ``rate``, else 1 / (1 - rate).
 
-    keys: (seeds,) int64, the seeds of the runs; step: () int64, the number of the update.
+    keys: the seeds of the runs; step: the number of the update.
     """
     masks = []
     for layer, size in enumerate(sizes):
@@ -50,8 +55,10 @@ def _stream(name: str) -> int:
 _stream._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def _words(keys: Tensor, step: Tensor, stream: int, size: int) -> Tensor:
-    """Uniform words of 32 bits, (seeds, size) int64, another set for every seed, step and stream."""
+def _words(
+    keys: Int64[Tensor, " seeds"], step: Int64[Tensor, ""], stream: int, size: int
+) -> Int64[Tensor, "seeds {size}"]:
+    """Uniform words of 32 bits, another set for every seed, step and stream."""
     base = _mix(_mix(keys.to(torch.int64)) + _mix(step.to(torch.int64) + _GOLDEN))
     units = torch.arange(size, device=keys.device, dtype=torch.int64)
     return _mix(_mix(base + stream)[:, None] + units[None, :])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.nn.mlp import MLP, Initialisation, Parameters
@@ -30,12 +31,22 @@ class TanhMeanPolicy:
             parameters["log_std"] = torch.zeros(len(seeds), 1, self.network.outputs, dtype=torch.float64)
         return parameters
 
-    def mean(self, parameters: Parameters, observations: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Mean actions (seeds, batch, action) in [-1, 1] for observations (seeds, batch, observation)."""
+    def mean(
+        self,
+        parameters: Parameters,
+        observations: Float[Tensor, "seeds batch observation"],
+        masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
+    ) -> Float[Tensor, "seeds batch action"]:
+        """Mean actions, in [-1, 1]; masks as in `MLP`."""
         return torch.tanh(self.network(parameters, observations, masks))
 
-    def log_prob(self, parameters: Parameters, mean: Tensor, actions: Tensor) -> Tensor:
-        """Joint log-density (seeds, batch) of actions (seeds, batch, action) under the Gaussian around ``mean``."""
+    def log_prob(
+        self,
+        parameters: Parameters,
+        mean: Float[Tensor, "seeds batch action"],
+        actions: Float[Tensor, "seeds batch action"],
+    ) -> Float[Tensor, "seeds batch"]:
+        """Joint log-density of actions under the Gaussian around ``mean``."""
         assert self.log_std_range is not None
         log_std = parameters["log_std"].clamp(*self.log_std_range)
         return gaussian_log_prob(actions, mean, log_std)
@@ -56,17 +67,29 @@ class GaussianPolicy:
         log_std = torch.zeros(len(seeds), 1, self.network.outputs, dtype=torch.float64)
         return self.network.initialise(seeds, name) | {"log_std": log_std}
 
-    def mode(self, parameters: Parameters, observations: Tensor) -> Tensor:
-        """The mean, clipped, (seeds, batch, action)."""
+    def mode(
+        self, parameters: Parameters, observations: Float[Tensor, "seeds batch observation"]
+    ) -> Float[Tensor, "seeds batch action"]:
+        """The mean, clipped."""
         return self.network(parameters, observations).clamp(-1, 1)
 
-    def sample(self, parameters: Parameters, observations: Tensor, noise: Tensor) -> Tensor:
-        """Clipped actions (seeds, batch, action) for standard normal ``noise`` of that shape."""
+    def sample(
+        self,
+        parameters: Parameters,
+        observations: Float[Tensor, "seeds batch observation"],
+        noise: Float[Tensor, "seeds batch action"],
+    ) -> Float[Tensor, "seeds batch action"]:
+        """Clipped actions for standard normal ``noise``."""
         std = torch.exp(parameters["log_std"].clamp(*self.log_std_range))
         return (self.network(parameters, observations) + std * noise).clamp(-1, 1)
 
-    def log_prob(self, parameters: Parameters, observations: Tensor, actions: Tensor) -> Tensor:
-        """Joint log-density (seeds, batch) of actions (seeds, batch, action), before any clipping."""
+    def log_prob(
+        self,
+        parameters: Parameters,
+        observations: Float[Tensor, "seeds batch observation"],
+        actions: Float[Tensor, "seeds batch action"],
+    ) -> Float[Tensor, "seeds batch"]:
+        """Joint log-density of actions, before any clipping."""
         log_std = parameters["log_std"].clamp(*self.log_std_range)
         return gaussian_log_prob(actions, self.network(parameters, observations), log_std)
 
@@ -83,15 +106,19 @@ class SquashedGaussianPolicy:
     log_std_range: tuple[float, float]
     affine_log_std: bool = False
 
-    def heads(self, parameters: Parameters, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation of u, (seeds, batch, action) each."""
+    def heads(
+        self, parameters: Parameters, observations: Float[Tensor, "seeds batch observation"]
+    ) -> tuple[Float[Tensor, "seeds batch action"], Float[Tensor, "seeds batch action"]]:
+        """Mean and log standard deviation of u."""
         mean, log_std = self.network(parameters, observations).chunk(2, -1)
         if self.affine_log_std:
             log_std = parameters["log_std.scale"] * log_std + parameters["log_std.shift"]  # (seeds, 1, 1) both
         return mean, log_std.clamp(*self.log_std_range)
 
-    def mode(self, parameters: Parameters, observations: Tensor) -> Tensor:
-        """tanh(mean), (seeds, batch, action)."""
+    def mode(
+        self, parameters: Parameters, observations: Float[Tensor, "seeds batch observation"]
+    ) -> Float[Tensor, "seeds batch action"]:
+        """tanh(mean)."""
         return torch.tanh(self.heads(parameters, observations)[0])
 
     def initialise(
@@ -109,23 +136,36 @@ class SquashedGaussianPolicy:
             parameters |= {"log_std.scale": one, "log_std.shift": log_std_shift * one}
         return parameters
 
-    def sample(self, parameters: Parameters, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions (seeds, batch, action) for standard normal ``noise`` of that shape, and their log-densities."""
+    def sample(
+        self,
+        parameters: Parameters,
+        observations: Float[Tensor, "seeds batch observation"],
+        noise: Float[Tensor, "seeds batch action"],
+    ) -> tuple[Float[Tensor, "seeds batch action"], Float[Tensor, "seeds batch"]]:
+        """Actions for standard normal ``noise``, and their log-densities."""
         return squashed(*self.heads(parameters, observations), noise)
 
 
-def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """tanh(mean + std noise) and its log-density, summed over the last axis; noise is standard normal."""
+def squashed(
+    mean: Float[Tensor, "*#points action"],
+    log_std: Float[Tensor, "*#points action"],
+    noise: Float[Tensor, "*points action"],
+) -> tuple[Float[Tensor, "*points action"], Float[Tensor, "*points"]]:
+    """tanh(mean + std noise) and its joint log-density; noise is standard normal."""
     u = mean + torch.exp(log_std) * noise
     return torch.tanh(u), gaussian_log_prob(u, mean, log_std) - log_tanh_slope(u).sum(-1)
 
 
-def log_tanh_slope(u: Tensor) -> Tensor:
+def log_tanh_slope(u: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
     """log(1 - tanh(u)^2), elementwise, exact also where tanh(u) rounds to 1."""
     return 2 * (math.log(2) - u - torch.nn.functional.softplus(-2 * u))
 
 
-def gaussian_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Log-density of x (..., dimension) under a diagonal Gaussian, summed over the last axis."""
+def gaussian_log_prob(
+    x: Float[Tensor, "*points action"],
+    mean: Float[Tensor, "*#points action"],
+    log_std: Float[Tensor, "*#points action"],
+) -> Float[Tensor, "*points"]:
+    """Joint log-density of x under a diagonal Gaussian."""
     z = (x - mean) * torch.exp(-log_std)
     return (-0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -59,17 +60,16 @@ class Transformer:
     def __call__(
         self,
         parameters: Parameters,
-        tokens: Tensor,
-        masks: Sequence[Tensor] | None = None,
+        tokens: Float[Tensor, "seeds batch tokens size"],
+        masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
         wanted: slice = EVERY_TOKEN,
-    ) -> Tensor:
-        """Map (seeds, batch, tokens, size) to that shape; what stands at a token depends on it and earlier ones alone.
+    ) -> Float[Tensor, "seeds batch wanted size"]:
+        """Tokens of which each depends on the one that stood at its place and on earlier ones alone.
 
         Args:
             parameters: see ``initialise``.
-            tokens: (seeds, batch, tokens, size).
-            masks: (seeds, batch, numbers) each, of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None drops
-                nothing.
+            tokens: what it reads.
+            masks: of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None drops nothing.
             wanted: the tokens to return; the last block then computes only what these need.
         """
         x = tokens
@@ -104,15 +104,19 @@ class Transformer:
 
 
 def causal_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, masks: Tensor | None = None, wanted: slice = EVERY_TOKEN
-) -> Tensor:
-    """softmax(Q K^T / sqrt(size)) V over each token and those before it; all (sequences, heads, tokens, size).
+    queries: Float[Tensor, "sequences heads wanted size"],
+    keys: Float[Tensor, "sequences heads tokens size"],
+    values: Float[Tensor, "sequences heads tokens size"],
+    masks: Float[Tensor, "sequences heads tokens tokens"] | None = None,
+    wanted: slice = EVERY_TOKEN,
+) -> Float[Tensor, "sequences heads wanted size"]:
+    """softmax(Q K^T / sqrt(size)) V over each token and those before it, in sequences of whichever seed.
 
     Args:
         queries: those of the ``wanted`` tokens.
         keys: of all tokens.
         values: of all tokens.
-        masks: (sequences, heads, tokens, tokens), factors of the attention weights after the softmax, for dropout.
+        masks: factors of the attention weights after the softmax, for dropout.
         wanted: which tokens ask.
     """
     if masks is None and wanted == EVERY_TOKEN:
@@ -127,18 +131,26 @@ def causal_attention(
     return (weights * masks[:, :, wanted]).to(values.dtype) @ values
 
 
-def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W + b for x (seeds, batch, tokens, in), weight (seeds, in, out) and bias (seeds, 1, out)."""
+def dense(
+    x: Float[Tensor, "seeds batch tokens inputs"],
+    weight: Float[Tensor, "seeds inputs outputs"],
+    bias: Float[Tensor, "seeds 1 outputs"],
+) -> Float[Tensor, "seeds batch tokens outputs"]:
+    """x W + b."""
     return linear(x.flatten(1, 2), weight, bias).view(*x.shape[:3], -1)
 
 
-def layer_of(parameters: Parameters, name: str, x: Tensor) -> Tensor:
+def layer_of(
+    parameters: Parameters, name: str, x: Float[Tensor, "seeds batch tokens inputs"]
+) -> Float[Tensor, "seeds batch tokens outputs"]:
     """`dense` with the weight and bias of that name."""
     return dense(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
 
 
-def norm(parameters: Parameters, name: str, x: Tensor) -> Tensor:
-    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450) of x (seeds, batch, tokens, size), a scale each seed."""
+def norm(
+    parameters: Parameters, name: str, x: Float[Tensor, "seeds batch tokens size"]
+) -> Float[Tensor, "seeds batch tokens size"]:
+    """Layer normalisation (Ba et al. 2016, arXiv 1607.06450), with a scale and shift of each seed."""
     scale, shift = parameters[f"{name}.scale"], parameters[f"{name}.shift"]
     return functional.layer_norm(x, x.shape[-1:]) * scale.unsqueeze(1) + shift.unsqueeze(1)
 

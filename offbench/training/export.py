@@ -27,7 +27,7 @@ from torch import Tensor
 
 from offbench.algorithms.base import Algorithm
 from offbench.basis.files import atomic
-from offbench.data.transitions import Scaling
+from offbench.data.scaling import Scaling
 from offbench.errors import OffbenchError
 
 OPSET = 20  # of ONNX: the first with GELU as an operator

@@ -13,7 +13,8 @@ from offbench.basis.cores import default_workers
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord, read_records
+from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record_files import read_records
 from offbench.training.export import write_onnx
 from offbench.training.folder import Manifest, RunFolder
 from offbench.training.group import Group, GroupPolicy, halves

@@ -17,7 +17,8 @@ from offbench.algorithms import registry
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import EvaluationRecord, RunRecord, write_record
+from offbench.evaluation.record import EvaluationRecord, RunRecord
+from offbench.evaluation.record_files import write_record
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.crew import Team
 from offbench.training.folder import Progress, RunFolder

@@ -11,8 +11,8 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, View
 from offbench.basis.policy import ObservingPolicy
 from offbench.basis.sharing import bind, room
+from offbench.data.scaling import Scaling
 from offbench.data.trajectories import Array
-from offbench.data.transitions import Scaling
 from offbench.nn.random import stream
 from offbench.training.compilation import Step
 

@@ -10,7 +10,8 @@ import torch
 
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import LossRecord, RunRecord, write_record
+from offbench.evaluation.record import LossRecord, RunRecord
+from offbench.evaluation.record_files import write_record
 from offbench.training.crew import LostWorkerError, Team
 from offbench.training.folder import Progress, RunFolder
 from offbench.training.group import BLOCK, Group

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from offbench.algorithms import registry
-from offbench.data.transitions import Scaling
+from offbench.data.scaling import Scaling
 from offbench.evaluation.record import digest_of
 
 

@@ -5,7 +5,7 @@ import pytest
 from synthetic_records import make_curves, make_record
 
 from offbench.cli.main import main
-from offbench.evaluation.record import write_record
+from offbench.evaluation.record_files import write_record
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from few_episodes import episodes, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,31 +16,6 @@ from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
 from offbench.formats import native
-
-
-def episodes(lengths, ends, known, size=3, action=2, seed=0):
-    """Random trajectories; ends: t terminated, l time limit, c cut off."""
-    rng = np.random.default_rng(seed)
-    steps = sum(lengths)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    flags = {end: np.zeros(steps, bool) for end in "tlc"}
-    for last, end in zip(offsets[1:] - 1, ends, strict=True):
-        flags[end][last] = True
-    return Trajectories(
-        observations=rng.normal(size=(steps + len(lengths), size)).astype(np.float32),
-        offsets=offsets,
-        terminations=flags["t"],
-        truncations=flags["l"],
-        actions=rng.uniform(-1, 1, (steps, action)).astype(np.float32),
-        rewards=rng.normal(size=steps).astype(np.float32),
-        final_observations=np.array(known),
-    )
-
-
-def everything(data):
-    """All transitions in one batch, as numpy arrays without the seed axis."""
-    return [part[0].numpy() for part in data.batch(torch.arange(len(data))[None])[:5]]
-
 
 SHAPES = st.lists(
     st.tuples(st.integers(1, 6), st.sampled_from("tlc"), st.booleans()),
@@ -135,9 +111,11 @@ import torch
 from offbench.formats import native
 from offbench.data.transitions import Transitions
 
+
 def held():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
 
 def sample(path):
     data = Transitions(native.load(path), normalise_states=True)
@@ -174,54 +152,12 @@ def test_a_mapped_file_is_not_copied_into_memory(tmp_path):
     assert int(subprocess.check_output(command, text=True, timeout=120)) < file / 10
 
 
-def test_normalised_states_have_mean_zero_and_deviation_one():
-    original = episodes([50, 70], "ll", [True, True])
-    stretched = replace(original, observations=original.observations * [3, 5, 0] + [1, -2, 7])
-    data = Transitions(stretched, normalise_states=True)
-    states, *_ = everything(data)
-    np.testing.assert_allclose(states.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(states.std(0), [1, 1, 0], atol=2e-3)  # a constant column stays finite and constant
-    back = states * data.scaling.std + data.scaling.mean
-    rows = np.r_[0:50, 51:121]
-    np.testing.assert_allclose(back, stretched.observations[rows], rtol=1e-5, atol=1e-5)
-    assert data.transforms[0]["name"] == "normalise_states"
-
-
-def test_reward_transforms_are_scale_and_shift_and_are_recorded():
-    original = episodes([5, 9, 4], "llt", [True] * 3)
-    spread = float(np.ptp(original.returns))
-    scaled = Transitions(original, reward_transform="return_range")
-    np.testing.assert_allclose(everything(scaled)[2], original.rewards * 1000 / spread, rtol=1e-5)
-    assert scaled.transforms[-1]["scale"] == pytest.approx(1000 / spread)
-    shifted = Transitions(original, reward_transform="minus_one")
-    np.testing.assert_allclose(everything(shifted)[2], original.rewards - 1, rtol=1e-5, atol=1e-6)
-    assert Transitions(original).transforms == []
-
-
-def test_actions_are_scaled_to_the_range_and_back():
-    original = episodes([6], "l", [True])
-    wide = replace(original, actions=original.actions * [2, 3] + [0, 1])
-    low, high = np.array([-2, -2], np.float32), np.array([2, 4], np.float32)
-    data = Transitions(wide, action_range=(low, high))
-    scaled = everything(data)[1]
-    np.testing.assert_allclose(scaled, original.actions, atol=1e-6)
-    np.testing.assert_allclose(data.scaling.to_environment(scaled), wide.actions, atol=1e-5)
-    with pytest.raises(DataError, match=r"actions reach from .* outside the range -1 to 1; name the task"):
-        Transitions(wide)
-
-
 def test_what_has_no_transitions_is_said():
     with pytest.raises(DataError, match="no usable transition"):
         Transitions(episodes([1, 1], "cl", [False, False]))
     images = replace(episodes([2], "l", [True]), observations=np.zeros((3, 4, 4), np.float32))
     with pytest.raises(DataError, match=r"observations that are vectors, not of shape \(4, 4\)"):
         Transitions(images)
-    with pytest.raises(DataError, match="needs rewards, and the dataset has none"):
-        Transitions(replace(episodes([2], "l", [True]), rewards=None), reward_transform="minus_one")
-    with pytest.raises(DataError, match="all returns are equal"):
-        Transitions(replace(episodes([2], "l", [True])), reward_transform="return_range")
-    with pytest.raises(DataError, match="actions have 2 dimensions and their range 3"):
-        Transitions(episodes([2], "l", [True]), action_range=(-np.ones(3, np.float32), np.ones(3, np.float32)))
 
 
 def test_action_free_and_reward_free_data_have_transitions_too():
@@ -253,13 +189,6 @@ def test_next_actions_are_those_of_the_same_episode_and_zero_after_a_termination
 def test_without_a_second_action_there_is_no_transition_with_a_next_one():
     with pytest.raises(DataError, match="every episode ends without a second action"):
         Transitions(episodes([1, 1], "lc", [True, True]), next_actions=True)
-
-
-@pytest.mark.parametrize(("kind", "scale", "shift"), [("times_10_minus_5", 10, -5), ("times_100", 100, 0)])
-def test_rewards_of_goals_are_scaled_and_shifted(kind, scale, shift):
-    original = episodes([4, 5], "lt", [True, True])
-    _, _, rewards, *_ = everything(Transitions(original, reward_transform=kind))
-    np.testing.assert_allclose(rewards, scale * original.rewards + shift, rtol=1e-5, atol=1e-4)
 
 
 def test_a_top_fraction_keeps_the_best_episodes():

@@ -6,7 +6,7 @@ import time
 import safetensors.torch
 import torch
 
-from offbench.evaluation.record import read_records
+from offbench.evaluation.record_files import read_records
 
 SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
 

@@ -8,7 +8,7 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.conformance.subject import Subject
-from offbench.data.transitions import Scaling
+from offbench.data.scaling import Scaling
 from offbench.errors import OffbenchError
 from offbench.training.export import OnnxPolicy, largest_difference, to_onnx, write_onnx
 from offbench.training.group import GroupPolicy

@@ -15,7 +15,7 @@ from runs import COMMAND, SMALL, outcome, same, wait_for_step
 import offbench
 from offbench.algorithms.bc import BC
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import read_records
+from offbench.evaluation.record_files import read_records
 from offbench.formats import native
 from offbench.training.crew import Crew, LostWorkerError
 from offbench.training.folder import RunFolder
