@@ -14,6 +14,8 @@ from offbench.training.plan import Plan
 def make_records(plan: Plan, progress: Progress, task: Task | None) -> list[RunRecord]:
     """One record a seed of a run."""
     hardware, packages, commit = describe_machine()
+    if plan.device == "cpu":
+        hardware["threads"] = "1"  # of each process, whatever this one would use for something else
     hardware |= {"device": plan.device, "compiled": "yes" if plan.compiled else "no", "dtype": plan.dtype}
     shared = {
         "algorithm": plan.algorithm,

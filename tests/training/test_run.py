@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from runs import COMMAND, SMALL, checkpoint, outcome, same, wait_for_step
 
 import offbench
@@ -234,3 +235,14 @@ def test_what_a_kill_left_half_written_is_removed(pendulum_file, tmp_path):
     left.write_bytes(b"half")
     offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
     assert not left.exists()
+
+
+def test_updates_have_one_thread_and_the_user_gets_the_others_back(pendulum_file, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run = offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert run.records[0].hardware["threads"] == "1"
