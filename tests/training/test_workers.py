@@ -189,7 +189,7 @@ def test_workers_end_with_the_process_that_started_them(pendulum_file, tmp_path,
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    process = start(pendulum_file, tmp_path / "run", 700, "--resume")
+    process = start(pendulum_file, tmp_path / "run", 700, "--resume", "--workers", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same(whole, tmp_path / "run")
@@ -206,7 +206,7 @@ def test_an_interrupted_run_saves_where_it_is(number, pendulum_file, tmp_path, w
     assert "--resume" in err
     assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=30)[1]
-    process = start(pendulum_file, tmp_path / "run", 700, "--resume")
+    process = start(pendulum_file, tmp_path / "run", 700, "--resume", "--workers", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same(whole, tmp_path / "run")
