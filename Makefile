@@ -6,11 +6,15 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-# Files whose names begin with _ are shared by the others.
-BENCHMARKS := $(sort $(wildcard benchmarks/[!_]*.py))
+# Tests run in as many processes as this one may use cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
+# Files whose names begin with _ are shared by the others; suite.py runs all tests several times, and is run by itself.
+BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench clean
+.PHONY: help install demo test suite test-slow lint bench clean
 
 help:
 	@echo "make demo       train BC and IQL on a built-in dataset, print the table, draw the curves"
@@ -40,12 +44,20 @@ demo: $(READY)
 	$(BIN)/offbench report table runs/demo
 	$(BIN)/offbench report curves runs/demo --output runs/demo/curves.png
 
-# One process: torch already uses all cores. Pytest comes last, so that its summary is the last line.
+# One thread a process, those that tests start included: threads that spin for each other are slow beside other work.
+# Bytecode is kept, because the tests start a hundred processes.
+suite test-slow: export OMP_NUM_THREADS := 1
+suite test-slow: export PYTHONDONTWRITEBYTECODE :=
+
+# Pytest comes last, so that its summary is the last line.
 test: lint
-	$(BIN)/python -m pytest -m "not slow" tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
+	@$(MAKE) --no-print-directory suite
+
+suite: $(READY)
+	$(PYTEST) -m "not slow" $(SELECT)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow tests
+	$(PYTEST) -m slow tests
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -25,9 +25,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from offbench.basis.cores import default_workers
 from offbench.behaviours.ladder import folder, ladder
-from offbench.environments.mujoco_states import available_threads
-from offbench.environments.simulator import make_environment, make_simulator
+from offbench.environments.simulator import make_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 from offbench.evaluation.rollout import returns
 
@@ -129,7 +130,7 @@ def bare(chosen: Task, actions: np.ndarray, lengths: list[int], threads: int) ->
 
 def compare(name: str, rounds: int, limit: float) -> None:
     """Time all three in turns; print rates, the ratio and the share of the physics' own rate."""
-    chosen, threads = task(name), available_threads()
+    chosen, threads = task(name), default_workers()
     simulator = make_simulator(chosen, EPISODES)
     network, origin = actor(chosen, simulator.observation_size, len(simulator.action_low))
     policy = Recorder(network)

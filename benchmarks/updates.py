@@ -31,7 +31,8 @@ from offbench.algorithms import registry
 from offbench.algorithms.base import Sizes, View
 from offbench.algorithms.iql import IQLConfig
 from offbench.data.trajectories import Trajectories
-from offbench.training.compilation import group_size, keep_memory, update_step
+from offbench.training.compilation import keep_memory, update_step
+from offbench.training.execution import Cost, group_size, state_bytes
 from offbench.training.group import Group
 from offbench.training.views import completed, make_view
 
@@ -67,9 +68,11 @@ class Ours:
 
     def __init__(self, name: str, seeds: int, compiled: bool, mixed: bool = False) -> None:
         found, (config, view), sizes = registry.algorithm(name), prepared(name), Sizes(OBSERVATION, ACTION)
-        step, compiled = update_step(found, "always" if compiled else "never", torch.device("cpu"))
+        step = update_step(found, compiled)
         self.config, self.seeds, self.done, self.period = config, seeds, 0, found.period
-        self.together = group_size(found(config, sizes, [0], TOTAL), seeds, compiled)
+        self.together = group_size(
+            Cost(0.0, state_bytes(found(config, sizes, [0], TOTAL)), TOTAL), seeds, compiled, "cpu", workers=1
+        )
         parts = [list(range(first, first + self.together)) for first in range(0, seeds, self.together)]
         self.groups = [Group(found(config, sizes, part, TOTAL, mixed_precision=mixed), view, step) for part in parts]
         self.first = seconds(lambda: self.advance(2))

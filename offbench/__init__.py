@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from offbench.catalog.loading import load
     from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
+    from offbench.formats.saving import save
     from offbench.training.finished import Run, evaluate
-    from offbench.training.fitting import Budget
+    from offbench.training.learner import Budget
     from offbench.training.run import train
 
-__all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "train"]
+__all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "save", "train"]
 
 # Resolved at first use, so that importing offbench loads neither torch nor a simulator.
 _HOMES = {
-    "Budget": "offbench.training.fitting",
+    "Budget": "offbench.training.learner",
     "check": "offbench.conformance.report",
     "load": "offbench.catalog.loading",
+    "save": "offbench.formats.saving",
     "Trajectories": "offbench.data.trajectories",
     "Run": "offbench.training.finished",
     "evaluate": "offbench.training.finished",

@@ -19,6 +19,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,12 @@ from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
-from offbench.formats import native
+from offbench.formats import native, preferences
 from offbench.formats.hdf5 import read_hdf5
 from offbench.formats.npz import read_npz
 from offbench.formats.pickled_arrays import read_pickled_array
 from offbench.formats.preference_files import read_ipl
+from offbench.formats.table import recognise
 
 SECONDS = 5.0
 
@@ -131,7 +133,7 @@ def native_samples(folder: Path) -> list[bytes]:
     native.save(trajectories(), path)
     found = [path.read_bytes()]
     part = Segments.cut(trajectories(), np.array([0, 3, 11]), 5)
-    Preferences(part, part, np.array([0, 0.5, 1], np.float32)).save(path)
+    preferences.save(Preferences(part, part, np.array([0, 0.5, 1], np.float32)), path)
     return [*found, path.read_bytes()]
 
 
@@ -252,14 +254,27 @@ def touch(found: Trajectories | Preferences) -> None:
         assert found.summary()
 
 
+def look(path: Path) -> None:
+    """Tell the format, which must not do what reading must not do either."""
+    with suppress(OffbenchError):
+        assert recognise(path).title
+
+
+def read_any_hdf5(path: Path) -> None:
+    look(path)
+    touch(read_hdf5(path))
+
+
 def read_any_native(path: Path) -> None:
+    look(path)
     try:
         touch(native.load(path))
     except OffbenchError:
-        touch(Preferences.load(path))
+        touch(preferences.load(path))
 
 
 def read_any_npz(path: Path) -> None:
+    look(path)
     try:
         touch(read_npz(path))
     except OffbenchError:
@@ -267,6 +282,7 @@ def read_any_npz(path: Path) -> None:
 
 
 def read_pickle(path: Path) -> None:
+    look(path)
     array = read_pickled_array(path)
     assert array.dtype.kind in "fiub"
     assert array.tobytes() is not None
@@ -274,7 +290,7 @@ def read_pickle(path: Path) -> None:
 
 Mutate = Callable[[random.Random, bytes, list[bytes]], bytes]
 KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Mutate, Callable[[Path], Any]]] = {
-    "hdf5": (hdf5_samples, mutate, lambda path: touch(read_hdf5(path))),
+    "hdf5": (hdf5_samples, mutate, read_any_hdf5),
     "npz": (npz_samples, mutate_npz, read_any_npz),
     "native": (native_samples, mutate_native, read_any_native),
     "pickle": (pickle_samples, mutate, read_pickle),
@@ -297,8 +313,9 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
 
     sys.addaudithook(watch)
     warnings.simplefilter("ignore")
-    for name in ("unicodedata", "encodings.raw_unicode_escape", "encodings.unicode_escape"):
-        import_module(name)  # which tokenize and pickletools may want
+    for name in ("raw_unicode_escape", "unicode_escape", "utf_16", "utf_8_sig"):
+        import_module(f"encodings.{name}")  # which tokenize, pickletools and the first look at a file may want
+    import_module("unicodedata")
     for sample in samples:  # all other imports happen here, before anything is forbidden
         path.write_bytes(sample)
         read(path)

@@ -80,3 +80,17 @@ def make_curves(
         changed = {"steps": 10_000, "seed": seed, "evaluations": evaluations, **changes}
         records.append(make_record(algorithm=algorithm, dataset=dataset, task=task, **changed))
     return records
+
+
+def seeds(scores: list[float], **changes: Any) -> list[Any]:
+    """One record a seed; every seed has two episodes around its score."""
+    return [make_record([score - 5, score + 5], seed=seed, **changes) for seed, score in enumerate(scores)]
+
+
+def two_by_two() -> list[Any]:
+    return [
+        *seeds([10.0, 12.0, 14.0], algorithm="bc", dataset="maze_a"),
+        *seeds([80.0, 90.0, 100.0], algorithm="iql", dataset="maze_a"),
+        *seeds([50.0, 60.0], algorithm="bc", dataset="maze_b"),
+        *seeds([55.0], algorithm="iql", dataset="maze_b"),
+    ]

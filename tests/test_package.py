@@ -1,7 +1,12 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+import yaml
+
+import offbench
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,3 +48,14 @@ def test_a_wheel_installed_elsewhere_has_cards_and_tasks_and_works(tmp_path):
     train = ["train", "bc", "offbench/pendulum/swingup-v0", "--seeds", "1", "--steps", "3", "--episodes", "1"]
     assert "pendulum" in python("-c", main, *train)
     assert "offbench/pendulum/swingup-v0" in python("-c", main, "report", "table", "runs", "--format", "csv")
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["cff-version"], citation["type"], citation["title"]) == ("1.2.0", "software", project["name"])
+    assert (citation["version"], citation["license"]) == (offbench.__version__, project["license"])
+    assert citation["abstract"] == project["description"]
+    assert citation["authors"] == [{"name": "offbench developers"}]
+    # An address that does not exist would be cited for ever.
+    assert not {"doi", "identifiers", "repository-code", "url"} & set(citation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Protocol
@@ -206,9 +207,13 @@ class Algorithm(ABC):
         self, losses: Callable[[Networks, Any], Metrics], batch: Any, trained: Networks
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """The sum of the losses of all seeds, whose gradient descends each by itself, and the losses."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+        with self._precision():
             values = losses(self.networks | trained, batch)
         return torch.stack(list(values.values())).sum(), values
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """That of the products in losses. Torch keeps no traced graph that enters autocast, not even a disabled one."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed_precision else nullcontext()
 
     def step(self, data: View, indices: Int[Tensor, "seeds batch"]) -> Float[Tensor, "metrics seeds"]:
         """Update on what the data hold at ``indices``; returns ``metrics`` in their order."""

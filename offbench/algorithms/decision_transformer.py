@@ -23,7 +23,7 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, within
 from offbench.data.sequences import SequenceBatch, Sequences
 from offbench.errors import OffbenchError
-from offbench.nn.mlp import Parameters, full_precision_linear
+from offbench.nn.mlp import Parameters, full_precision, full_precision_linear
 from offbench.nn.noise import dropout_masks
 from offbench.nn.transformer import Transformer, initial_linear, initial_norm, norm
 
@@ -286,5 +286,5 @@ def one_hot_lookup(
     arrive (torch 2.13, compiled), and two runs would differ in the last digits.
     """
     chosen = places.flatten(1).unsqueeze(-1) == torch.arange(table.shape[1], device=table.device)
-    with torch.autocast(table.device.type, enabled=False):
+    with full_precision(table.device.type):
         return torch.bmm(chosen.to(table.dtype), table).view(*places.shape, -1)

@@ -45,6 +45,15 @@ def write_tensors(path: Path, columns: dict[str, Array], metadata: dict[str, str
             raise OffbenchError(f"cannot write {path}: {error}; make room or name another folder") from error
 
 
+def is_native(path: Path) -> bool:
+    """Whether a file is one of offbench's native formats, whichever; reads its header alone."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return str((file.metadata() or {}).get("format", "")).startswith("offbench-")
+    except (SafetensorError, OSError):
+        return False
+
+
 def map_tensors(path: Path, kind: str, version: str, content: str) -> tuple[dict[str, Array], dict[str, str]]:
     """(columns by name, metadata) of a file whose header, offsets and bools hold. Columns are views of the mapped file.
 

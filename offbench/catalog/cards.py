@@ -15,78 +15,37 @@ A change that alters the data needs a new revision, and results on different rev
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.formats import table as formats
+from offbench.generation.recipe import Recipe
 
-Reader = Literal["d4rl", "minari", "neorl2", "npz", "native"]
+
+def _reader(name: str) -> str:
+    """The name of a format whose files are datasets by themselves."""
+    single = [
+        each.name for each in formats.FORMATS if each.content == "trajectories" and "folder" not in each.containers
+    ]
+    if name not in single:
+        raise ValueError(f"{name!r} is no format of single files of trajectories; {', '.join(single)} are")
+    return name
+
+
+Reader = Annotated[str, AfterValidator(_reader)]
 
 _SCHEMES = ("http", "https", "file", "hf")
 # A branch moves, a commit does not; only the latter makes a card mean the same data for ever.
 _PINNED = re.compile(r"^hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}/.+$")
 _FILE_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=-]*$")
-
-
-class Expected(BaseModel):
-    """What a generated dataset should come to, measured over many episodes where its card was written.
-
-    Simulators and processors differ in the last bit, and contacts amplify that: on another machine the episodes are
-    others, of the same distribution.
-
-    Attributes:
-        mean_return, return_error: mean undiscounted return of its episodes, and the standard error of that mean.
-        mean_length, length_error: the same of their numbers of steps.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    mean_return: float
-    return_error: float = Field(ge=0)
-    mean_length: float
-    length_error: float = Field(ge=0)
-
-
-class Recipe(BaseModel):
-    """How a dataset is generated.
-
-    Attributes:
-        name: a function of `offbench.generation.recipes`.
-        seed: the same seed gives the same data.
-        episodes: how many are recorded; or
-        transitions: how many steps at least are recorded, in whole episodes.
-        expected: what the returns of the data should be, on whatever machine they are generated.
-        arguments: what else the function takes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    seed: int = Field(ge=0)
-    episodes: int | None = Field(default=None, gt=0)
-    transitions: int | None = Field(default=None, gt=0)
-    expected: Expected | None = None
-    arguments: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Recipe:
-        if (self.episodes is None) == (self.transitions is None):
-            raise ValueError("a recipe says either how many episodes or how many transitions it records")
-        return self
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all fields but what is expected: equal recipes, equal digest."""
-        made = self.model_dump_json(exclude={"expected"}, exclude_none=True)
-        return hashlib.sha256(made.encode()).hexdigest()
 
 
 class File(BaseModel):
@@ -187,7 +146,7 @@ class Card(BaseModel):
             raise ValueError(f"a dataset comes from one of files, minari and recipe, not from {given or 'none'}")
         if bool(self.files) != (self.reader is not None):
             raise ValueError("reader says what format the files have: give it with files and only then")
-        if self.observation and not (self.minari or self.reader == "minari"):
+        if self.observation and not self.minari:
             raise ValueError("observation chooses entries of dictionaries, which only data of Minari have")
         if self.recipe and (self.task is None or (self.recipe.episodes and self.steps is None)):
             raise ValueError("a recipe needs the task in which it is recorded and the steps of its episodes")

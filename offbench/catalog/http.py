@@ -1,10 +1,34 @@
-"""HTTP as downloads need it: an opener that goes nowhere else, and what the headers of an answer say."""
+"""HTTP as downloads need it: an opener that goes nowhere else, how long it waits, and what answers and errors say."""
 
 from __future__ import annotations
 
+import http.client
 import urllib.request
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+GARBLED = (http.client.HTTPException, OSError, ValueError)
+"""What urllib raises for bad lines and bad answers."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is given.
+
+    Attributes:
+        timeout: seconds without an answer, or with less than ``least`` bytes, after which a transfer is cut.
+        attempts: failures in a row without a new byte after which an address is given up.
+        pause: seconds before the second attempt; each further pause is twice as long, up to ``longest``.
+        longest: seconds of the longest pause.
+        least: bytes that must come within ``timeout``.
+    """
+
+    timeout: float = 30.0
+    attempts: int = 5
+    pause: float = 1.0
+    longest: float = 30.0
+    least: int = 1024
 
 
 class TransferError(Exception):
@@ -69,3 +93,9 @@ def content_range(response: Any) -> tuple[int | None, int | None]:
     if unit != "bytes" or not start.isdigit():
         return None, None
     return int(start), int(total) if total.isdigit() else None
+
+
+def plain(error: BaseException) -> str:
+    """What an error of ``GARBLED`` says, in as few words as it has."""
+    reason = getattr(error, "reason", error)
+    return str(reason) or type(error).__name__

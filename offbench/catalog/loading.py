@@ -9,17 +9,12 @@ from typing import Any
 
 from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
-from offbench.catalog.download import Progress
-from offbench.catalog.progress import shown
+from offbench.catalog.progress import Progress, shown
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
-from offbench.formats import native
-from offbench.formats.hdf5 import read_hdf5
+from offbench.formats import native, table
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_ZIP_SIGNATURE = b"PK\x03\x04"
-_HDF5_SUFFIXES = (".hdf5", ".h5")
 _MINARI = "minari/"
 
 
@@ -27,8 +22,8 @@ def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any
     """A dataset by id, downloaded or generated on first use and cached; or the trajectories of a file.
 
     Args:
-        source: a dataset id (``d4rl/hopper-medium-v2``, ``minari/mujoco/hopper/expert-v0``), or the path of an HDF5,
-            ``.npz`` or native file, of a folder of Minari, or of a TOML file with one card. After a ``?`` may stand a
+        source: a dataset id (``d4rl/hopper-medium-v2``, ``minari/mujoco/hopper/expert-v0``), or the path of a file or
+            folder of a format in `offbench.formats.table`, or of a TOML file with one card. After a ``?`` may stand a
             split that hides actions or rewards, ``d4rl/hopper-medium-v2?actions=10%-low``: see
             `offbench.data.supervision`.
         cache: folder for downloads and generated datasets; by default ``$OFFBENCH_CACHE``, else the system's folder
@@ -43,7 +38,7 @@ def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any
         DataError: the file does not exist or cannot be read as trajectories.
         OffbenchError: a download failed, or the cache folder cannot be written to.
     """
-    if isinstance(source, str) and "?" in source and not Path(source).exists():
+    if isinstance(source, str) and is_split(source):
         # Imported here because few loads split.
         from offbench.data.supervision import apply_split
 
@@ -52,22 +47,51 @@ def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any
     return _load(source, cache)
 
 
+def is_split(source: str) -> bool:
+    """Whether a source names a split of a dataset."""
+    return "?" in source and not Path(source).exists()
+
+
 def _load(source: str | Path, cache: Path | None) -> Trajectories:
+    if minari := _local_minari(source):
+        from offbench.catalog.minari_remote import load_minari
+
+        return load_minari(minari, (cache or native.cache_folder()) / source)
+    found = find(source)
+    return load_card(found, cache) if isinstance(found, Card) else table.load(found)
+
+
+def find(source: str | Path) -> Card | Path:
+    """What a source names: a card by its id or its TOML file, or else the path of a file or folder that exists.
+
+    A dataset that has no card and that Minari has on this machine is the folder where Minari keeps it.
+
+    Raises:
+        UnknownNameError: no dataset has that id.
+        DataError: it looks like a path, and nothing is there.
+    """
     if isinstance(source, str) and source in cards():
-        return load_card(card(source), cache)
+        return card(source)
     path = Path(source).expanduser()
-    if path.is_file():
-        return load_card(card_of(path), cache) if path.suffix == ".toml" else _load_file(path)
-    if path.is_dir():
-        return _load_folder(path)
+    if path.exists():
+        return card_of(path) if path.suffix == ".toml" and path.is_file() else path
     if isinstance(source, Path) or _looks_like_path(source):
         raise DataError(f"there is no file {path}; give the path of an existing file or the id of a dataset")
-    if source.startswith(_MINARI):
-        from offbench.catalog.minari_remote import is_local, load_minari
+    if minari := _local_minari(source):
+        from offbench.catalog.minari_remote import local_folder
 
-        if is_local(source.removeprefix(_MINARI)):
-            return load_minari(source.removeprefix(_MINARI), (cache or native.cache_folder()) / source)
-    return load_card(card(source), cache)
+        return local_folder(minari)
+    return card(source)
+
+
+def _local_minari(source: str | Path) -> str:
+    """The id in Minari of a source that has no card and is on this machine, empty for all other sources."""
+    if not isinstance(source, str) or not source.startswith(_MINARI) or source in cards() or Path(source).exists():
+        return ""
+    from offbench.catalog.minari_remote import is_local
+
+    name = source.removeprefix(_MINARI)
+    return name if is_local(name) else ""
 
 
 def load_card(card: Card, cache: Path | None = None, progress: Progress | None = None) -> Trajectories:
@@ -124,7 +148,7 @@ def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -
         except DataError:
             pass  # a damaged cache file is generated anew
     # Imported here because it pulls in the simulators, which a cached dataset does not need.
-    from offbench.generation.recipes import generate
+    from offbench.catalog.generated import generate
 
     # Two processes that generate at once write the same bytes, and the last rename wins: no lock is needed.
     native.save(generate(card, progress), path)
@@ -133,19 +157,20 @@ def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -
 
 def _load_part(card: Card, file: File, cache: Path | None, progress: Progress | None) -> Trajectories:
     """The trajectories of one file of a card: mapped if it was read before, else fetched, verified and read."""
-    path = fetch_shown(card, file, cache, progress)
+    assert card.reader is not None
+    path, reader = fetch_shown(card, file, cache, progress), table.named(card.reader)
     limit = task(card.task).episode_limit if card.task else None
 
     def verified(path: Path) -> Trajectories:
         fetch_shown(card, file, cache, progress, verify=True)
-        return _read(card, path, limit)
+        return reader.read(path, episode_limit=limit, verify=True)
 
-    if card.reader == "native":
-        try:
-            return native.load(path)
-        except DataError:
-            return verified(path)
-    return native.cached(path, verified, options=f"{card.reader}, at most {limit} steps")
+    if reader.cached:
+        return native.cached(path, verified, options=reader.stamp(episode_limit=limit))
+    try:
+        return reader.read(path, episode_limit=limit)
+    except DataError:
+        return verified(path)
 
 
 def fetch_shown(
@@ -158,47 +183,6 @@ def fetch_shown(
         return store.fetch_file(card, file, cache, tell, verify)
 
 
-def _read(card: Card, path: Path, limit: int | None) -> Trajectories:
-    if card.reader == "d4rl":
-        return read_hdf5(path, episode_limit=limit)
-    if card.reader == "native":
-        return native.load(path, verify=True)
-    if card.reader == "minari":
-        from offbench.formats.minari_format import read_minari
-
-        return read_minari(path, card.observation)
-    from offbench.formats.npz import read_npz
-
-    return read_npz(path, episode_limit=limit)
-
-
-# -------------------------------------------------------------------- files without a card
-
-
-def _load_file(path: Path) -> Trajectories:
-    try:
-        with path.open("rb") as file:
-            signature = file.read(len(_HDF5_SIGNATURE))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if signature == _HDF5_SIGNATURE or path.suffix in _HDF5_SUFFIXES:
-        return native.cached(path, read_hdf5)
-    if signature.startswith(_ZIP_SIGNATURE) or path.suffix == ".npz":
-        from offbench.formats.npz import read_npz
-
-        return native.cached(path, read_npz, options="npz")
-    return native.load(path)
-
-
-def _load_folder(path: Path) -> Trajectories:
-    if not any((path / name).is_file() for name in ("metadata.json", "data/metadata.json")):
-        raise DataError(f"{path} is a folder and not one of Minari; name a dataset, one file or a folder of Minari")
-    from offbench.formats.minari_format import read_minari
-
-    return read_minari(path)
-
-
 def _looks_like_path(source: str) -> bool:
     marks = (".", "~", os.sep)
-    suffixes = (*_HDF5_SUFFIXES, native.SUFFIX, ".npz", ".toml")
-    return source.startswith(marks) or "\\" in source or Path(source).suffix in suffixes
+    return source.startswith(marks) or "\\" in source or source.endswith((*table.suffixes(), ".toml"))

@@ -14,11 +14,17 @@ from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.formats import native
 from offbench.formats.minari_format import read_minari
+from offbench.formats.table import named
 
 
 def is_local(name: str) -> bool:
-    """Whether Minari has a dataset of that id on this machine (folder: MINARI_DATASETS_PATH, else ~/.minari)."""
-    return (Path(get_dataset_path(name)) / "data").is_dir()
+    """Whether Minari has a dataset of that id on this machine."""
+    return (local_folder(name) / "data").is_dir()
+
+
+def local_folder(name: str) -> Path:
+    """Where Minari keeps a dataset of that id (below MINARI_DATASETS_PATH, else ~/.minari), there or not."""
+    return Path(get_dataset_path(name))
 
 
 def load_minari(name: str, folder: Path, observation: tuple[str, ...] = ()) -> Trajectories:
@@ -35,11 +41,11 @@ def load_minari(name: str, folder: Path, observation: tuple[str, ...] = ()) -> T
     """
     if not is_local(name):
         _download(name, folder)
-    data = Path(get_dataset_path(name)) / "data"
+    data = local_folder(name) / "data"
     whole = data / "main_data.hdf5"
     # The cache is valid while this file has the size and the time that it had when it was read.
     source = whole if whole.is_file() else data / "metadata.json"
-    options = f"minari, {', '.join(observation)}"
+    options = named("minari").stamp(observation=observation)
     return native.cached(source, lambda path: read_minari(path.parent, observation), folder, options)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from offbench.catalog.download import Progress
+Progress = Callable[[int, int | None], None]
+"""Called with the number of bytes, episodes or steps done and the number of all, where known."""
 
 Unit = Literal["episodes", "steps", "bytes"]
 

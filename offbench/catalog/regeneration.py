@@ -15,10 +15,11 @@ import numpy as np
 from offbench import __version__
 from offbench.behaviours.tanh_gaussian import TanhGaussianPolicy
 from offbench.catalog.cards import Card, card, cards
-from offbench.catalog.download import digest
+from offbench.catalog.content import digest
 from offbench.catalog.loading import fetch_shown, load
 from offbench.data.trajectories import Array, Provenance, Trajectories
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError

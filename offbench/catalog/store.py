@@ -11,7 +11,9 @@ from pathlib import Path
 
 from offbench.basis.files import atomic
 from offbench.catalog.cards import Card, File
-from offbench.catalog.download import Content, Progress, digest, fetch
+from offbench.catalog.content import Content, digest
+from offbench.catalog.download import fetch
+from offbench.catalog.progress import Progress
 from offbench.formats import native
 
 _RECORD = ".sha256"

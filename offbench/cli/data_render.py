@@ -7,8 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from offbench.catalog.loading import load
-from offbench.data.trajectories import Trajectories
+from offbench.cli.data_sources import whole
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
 
@@ -43,9 +42,7 @@ def render_episode(
     if where.exists():
         raise OffbenchError(f"{where} exists; name another file with --output, or remove it")
     check_output(where)
-    data = load(id)
-    if not isinstance(data, Trajectories):
-        raise OffbenchError(f"{id} has two parts, with and without actions; name a dataset of one part")
+    data = whole(id)
     if not 0 <= episode < len(data):
         raise OffbenchError(f"{id} has no episode {episode}; it has {len(data):,}, from 0")
     name = task or data.provenance.task

@@ -25,6 +25,7 @@ def evaluate(
     episodes: int = 100,
     task: str | None = None,
     target: float | None = None,
+    workers: int | None = None,
     output: Path | None = None,
     video: Path | None = None,
 ) -> None:
@@ -39,6 +40,7 @@ def evaluate(
         episodes: Episodes of each seed.
         task: Task to score in; the run's own if not given.
         target: Return to ask the policies for, where they are asked for one; the run's own if not given.
+        workers: Processes that share the episodes; one a core, where there is enough to do, if not given.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
         video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
     """
@@ -47,7 +49,7 @@ def evaluate(
         raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
     if video is not None:
         _check_video(video)
-    records = evaluate_run(run, episodes=episodes, task=task, target=target)
+    records = evaluate_run(run, episodes=episodes, task=task, target=target, workers=workers)
     show_scores(records)
     if output is not None:
         for record in records:

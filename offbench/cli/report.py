@@ -12,7 +12,8 @@ import tyro
 
 from offbench.basis.files import atomic
 from offbench.evaluation.record_files import read_records
-from offbench.report.table import Format, build, render
+from offbench.report.rendering import Format, render
+from offbench.report.table import build
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
 

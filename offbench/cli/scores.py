@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from offbench.evaluation.record import RunRecord
-from offbench.report.table import build, render
+from offbench.report.rendering import render
+from offbench.report.table import build
 
 
 def show_scores(records: Sequence[RunRecord]) -> None:

@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
 from offbench.algorithms import registry
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
-from offbench.training.loop import Interrupted
-from offbench.training.run import check_names, train
+from offbench.training.interruption import Interrupted
+from offbench.training.options import Options, check_names
+from offbench.training.run import train
 
 EXAMPLE = "Example: offbench train iql offbench/pointmaze/stitch-v0 --seeds 5 --steps 10000 --expectile 0.9"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What is the same for every algorithm."""
-
-    task: str | None = None
-    """Task to score in; the dataset's own if not given."""
-    seeds: int = 5
-    """Number of seeds, trained at once."""
-    first_seed: int = 0
-    """The first of them; a seed gives the same run alone as among others."""
-    steps: int = 100_000
-    """Gradient updates of each seed."""
-    evaluate_every: int | None = None
-    """Updates between evaluations; a tenth of the steps if not given."""
-    episodes: int = 20
-    """Episodes of each seed in one evaluation."""
-    checkpoint_every: int | None = None
-    """Updates between checkpoints; a twentieth of the steps if not given."""
-    output: Path | None = None
-    """Folder of the run; runs/ALGORITHM-DATASET-DIGEST if not given."""
-    resume: bool = False
-    """Go on with an interrupted run."""
-    device: str = "auto"
-    """cpu, cuda, or auto for a GPU where there is one."""
-    dtype: Literal["float32", "float64", "mixed"] = "float32"
-    """Precision of parameters and data; mixed is float32 with the hidden layers' products in bfloat16."""
-    compile: Literal["auto", "always", "never"] = "auto"
-    """Compile the update: where it pays, always, or never."""
-    group: int | None = None
-    """Seeds updated together; chosen for the machine if not given."""
 
 
 def run(argv: list[str]) -> int:
@@ -59,11 +27,8 @@ def run(argv: list[str]) -> int:
         raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")
     options, changes = _parse(given, argv[len(given) :])
     algorithm, dataset = given
-    settings = dataclasses.asdict(options)
-    first = settings.pop("first_seed")
-    settings["seeds"] = list(range(first, first + options.seeds))
     try:
-        finished = train(algorithm, dataset, **settings, **changes)
+        finished = train(algorithm, dataset, **dataclasses.asdict(options), **changes)
     except Interrupted as error:
         again = shlex.join(["offbench", "train", *(word for word in argv if word != "--resume"), "--resume"])
         raise Interrupted(f"{error}\n{again}") from None

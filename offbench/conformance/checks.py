@@ -5,10 +5,6 @@ The order is that of ``CHECKS``; one whose ``needs`` failed is left out, for it 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +12,10 @@ import safetensors.torch
 import torch
 
 from offbench.algorithms.base import Algorithm
+from offbench.conformance import generators
+from offbench.conformance.bootstrapping import terminations, truncations
 from offbench.conformance.check import BrokenError, Check, NotCheckedError, require
-from offbench.conformance.subject import State, Subject, coming_batch, difference, seed_of
+from offbench.conformance.subject import Subject, coming_batch, difference, seed_of
 from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
 from offbench.errors import OffbenchError
 from offbench.training.compilation import Step, compiler, update_step
@@ -76,11 +74,11 @@ def determinism(subject: Subject) -> None:
     """A seed decides a run: no clock, no generator; and another seed makes another run."""
     states, drew = [], False
     for trial in (1, 2):
-        with _generators_seeded(trial):
+        with generators.seeded(trial):
             made = subject.group([3])
-            before = _generators()
+            before = generators.states()
             made.advance(0, 10)
-            drew |= _generators() != before
+            drew |= generators.states() != before
         states.append(made.algorithm.state())
     equal = difference(*states) == 0
     require(
@@ -97,27 +95,6 @@ def determinism(subject: Subject) -> None:
         difference(subject.group([3]).algorithm.state(), subject.group([4]).algorithm.state()) > 0,
         "two seeds begin with the same parameters; draw them for each of the seeds (MLP.initialise does)",
     )
-
-
-@contextmanager
-def _generators_seeded(seed: int) -> Iterator[None]:
-    """The global generators begin at ``seed``, and go on afterwards where they stood."""
-    python, legacy, ours = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
-        torch.set_rng_state(ours)
-
-
-def _generators() -> tuple[object, ...]:
-    """States of the global generators, which any draw changes."""
-    _, numbers, position, *_ = np.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), np.asarray(numbers).tobytes(), position, random.getstate()
 
 
 def grouping(subject: Subject) -> None:
@@ -163,74 +140,6 @@ def resuming(subject: Subject) -> None:
     )
 
 
-def terminations(subject: Subject) -> None:
-    """Nothing is bootstrapped from what follows a termination."""
-    if difference(_first_updates(subject)[0], _first_updates(subject, ended=SHIFT)[0]) == 0:
-        return
-    # CQL looks at what the policy does at next observations, whatever ended there, without a value of them. Only a
-    # bootstrap is discounted: what does not depend on the discount, where next values do, comes from elsewhere.
-    if _depends_on_discount(subject, going_on=SHIFT) and not _depends_on_discount(subject, ended=SHIFT):
-        return
-    raise BrokenError(
-        "updates depend on next observations of terminated transitions: it bootstraps through terminations; multiply "
-        "the value of next observations by (1 - batch.terminations)"
-    )
-
-
-SHIFT = 3.0  # of next observations, in standard deviations of the toy's states
-
-
-def _depends_on_discount(subject: Subject, **shift: float) -> bool:
-    """Whether what a shift of next observations does to the first metrics changes with the discount."""
-    if "discount" not in subject.fields:
-        return False
-    myopic = replace(subject, changes={**subject.changes, "discount": 0.0})
-    effects = []
-    for one in (subject, myopic):
-        usual, shifted = _first_updates(one)[1], _first_updates(one, **shift)[1]
-        effects.append({name: shifted[name] - usual[name] for name in usual})
-    return difference(*effects) > 1e-9
-
-
-def truncations(subject: Subject) -> None:
-    """A truncation is no termination."""
-    if not _bootstraps(subject):
-        raise NotCheckedError("it learns nothing from next observations, so it does not bootstrap")
-    ended, cut = (subject.trained([0, 1], 4, data=toy(length=3, ends=ends)) for ends in ("terminated", "truncated"))
-    require(
-        len(ended.data) != len(cut.data) or difference(ended.algorithm.state(), cut.algorithm.state()) > 0,
-        "truncated episodes teach the same as terminated ones: it does not bootstrap through truncations; only "
-        "batch.terminations ends the sum of rewards",
-    )
-
-
-def _bootstraps(subject: Subject) -> bool:
-    """Whether updates depend on next observations where nothing ended."""
-    return difference(_first_updates(subject)[0], _first_updates(subject, going_on=SHIFT)[0]) > 0
-
-
-def _first_updates(subject: Subject, ended: float = 0.0, going_on: float = 0.0) -> tuple[State, State]:
-    """State and metrics after one update of each kind, with a shift of next observations where episodes end or not.
-
-    Raises:
-        NotCheckedError: batches have no next observations, or this one has no transition that was terminated.
-    """
-    g = subject.group([0, 1], toy(length=3), batch_size=64)
-    metrics: State = {}
-    for phase in range(g.algorithm.period):
-        g.algorithm.phase = phase
-        batch = coming_batch(g)
-        if not {"next_observations", "terminations"} <= set(batch._fields):
-            raise NotCheckedError("its batches have no next observations, so it does not bootstrap")
-        terminal = batch.terminations.unsqueeze(-1)
-        if not 0 < float(terminal.mean()) < 1:
-            raise NotCheckedError("its batch holds no terminated transition; a larger batch_size would have some")
-        shifted = batch.next_observations + ended * terminal + going_on * (1 - terminal)
-        metrics |= g.algorithm.update(batch._replace(next_observations=shifted))
-        g.algorithm.count.add_(1)
-    return g.algorithm.state(), metrics
-
-
 def extremes(subject: Subject) -> None:
     """States and rewards in the thousands leave parameters and metrics finite."""
     g = subject.trained([0], 50, data=toy(scale=1e3), dtype=torch.float32, normalise_states=False)
@@ -271,7 +180,7 @@ def compiling(subject: Subject) -> None:
     """A compiled update does what the eager one does."""
     if compiler() is None:
         raise NotCheckedError("there is no C++ compiler, so nothing is compiled")
-    compiled_equals_eager(subject, update_step(subject.algorithm, "always", torch.device("cpu"))[0], 200)
+    compiled_equals_eager(subject, update_step(subject.algorithm, compiled=True), 200)
 
 
 def compiled_equals_eager(subject: Subject, step: Step, updates: int) -> None:

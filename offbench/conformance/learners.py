@@ -14,7 +14,7 @@ from offbench.conformance.check import BrokenError, Check, require
 from offbench.conformance.toys import OBSERVATION, best_actions, toy
 from offbench.data.trajectories import Array, Trajectories
 from offbench.errors import OffbenchError
-from offbench.training.fitting import Budget, fit
+from offbench.training.learner import Budget, fit
 from offbench.training.views import check_requirements
 
 

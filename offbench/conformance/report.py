@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from offbench.algorithms import registry
-from offbench.conformance import checks, learners
+from offbench.conformance import checks, generators, learners
 from offbench.conformance.check import BrokenError, Check, NotCheckedError
 from offbench.conformance.subject import Subject
+from offbench.evaluation.rollout import one_torch_thread
 
 Outcome = Literal["passed", "failed", "not checked"]
 
@@ -48,12 +49,17 @@ def check(algorithm: str | type, **hyperparameters: Any) -> list[Finding]:
     ours = registry.is_algorithm(found)
     subject = Subject(found, hyperparameters) if ours else learners.Subject(found, hyperparameters)
     seen = []
-    for finding in findings(subject, checks.CHECKS if ours else learners.CHECKS):
-        print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)
-        if finding.sentence:
-            print(textwrap.fill(finding.sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
-        seen.append(finding)
+    with one_torch_thread():
+        for finding in findings(subject, checks.CHECKS if ours else learners.CHECKS):
+            _show(finding)
+            seen.append(finding)
     return seen
+
+
+def _show(finding: Finding) -> None:
+    print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)
+    if finding.sentence:
+        print(textwrap.fill(finding.sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
 
 
 def findings(subject: Any, checks: Sequence[Check]) -> Iterator[Finding]:
@@ -75,7 +81,8 @@ def _run(subject: Any, check: Check, failed: set[str]) -> tuple[Outcome, str]:
     if first:
         return "not checked", f"{first[0]} must pass first"
     try:
-        check.run(subject)
+        with generators.kept():
+            check.run(subject)
     except NotCheckedError as reason:
         return "not checked", str(reason)
     except BrokenError as reason:

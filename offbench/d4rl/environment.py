@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict
 
 from offbench.d4rl.arrays import read_arrays
 from offbench.d4rl.registry import card_of, dataset_file, score, task_of
-from offbench.environments.simulator import make_environment
+from offbench.environments.single import make_environment
 from offbench.errors import DataError
 
 Array = npt.NDArray[Any]

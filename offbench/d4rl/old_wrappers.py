@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.spaces.utils import flatten, flatten_space
 
-from offbench.d4rl.old_gym import Env
+from offbench.d4rl.old_env import Env
 
 
 class Wrapper(Env):

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 
 from offbench.catalog.cards import Card, cards
-from offbench.catalog.download import Content
+from offbench.catalog.content import Content
 from offbench.catalog.loading import fetch_shown
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError, UnknownNameError

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from offbench.d4rl import arrays, environment, old_gym, old_wrappers, registry
+from offbench.d4rl import arrays, environment, old_env, old_gym, old_wrappers, registry
 
 # Wrappers by the modules that they had in gym.wrappers.
 _WRAPPERS = {
@@ -24,7 +24,7 @@ _WRAPPERS = {
     "record_episode_statistics": old_wrappers.RecordEpisodeStatistics,
 }
 _CORE = {
-    "Env": old_gym.Env,
+    "Env": old_env.Env,
     "Wrapper": old_wrappers.Wrapper,
     "ObservationWrapper": old_wrappers.ObservationWrapper,
     "RewardWrapper": old_wrappers.RewardWrapper,

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float32, Int
 
-from offbench.basis.tensors import little_endian, map_tensors, write_tensors
+from offbench.basis.tensors import little_endian
 from offbench.data.segments import Segments, draw
+from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Provenance, Trajectories, read_only
 from offbench.errors import DataError
-from offbench.formats.native import read_provenance
-
-if TYPE_CHECKING:
-    from offbench.data.teacher import Teacher
 
 Array = npt.NDArray[Any]
-
-FORMAT = "offbench-preferences"
-VERSION = "1"
 
 # A teacher who skips nearly every pair asks for more pairs than this many times those wanted.
 _MOST_ASKED = 200
@@ -141,7 +133,7 @@ class Preferences:
         kept = self[~shared]
         return replace(kept, provenance=replace(self.provenance, notes=(*self.provenance.notes, note)))
 
-    # ---------------------------------------------------------------- identity and files
+    # ---------------------------------------------------------------- identity
 
     def columns(self) -> dict[str, Array]:
         """All arrays by name: ``first/observations``, ..., ``labels``."""
@@ -157,38 +149,6 @@ class Preferences:
             sha.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
             sha.update(np.ascontiguousarray(column).data)
         return sha.hexdigest()
-
-    def save(self, path: Path | str) -> None:
-        """Write one native file (safetensors); raises OffbenchError where that fails."""
-        provenance = json.dumps(asdict(self.provenance), sort_keys=True)
-        metadata = {"format": FORMAT, "version": VERSION, "digest": self.digest, "provenance": provenance}
-        write_tensors(Path(path), little_endian(self.columns()), metadata)
-
-    @staticmethod
-    def load(path: Path | str, verify: bool = False) -> Preferences:
-        """The preferences of a native file, as views of the mapped file; ``verify`` compares the recorded digest.
-
-        Raises:
-            DataError: the file is missing, not in this format or version, damaged, or contradicts the layout.
-        """
-        path = Path(path)
-        columns, metadata = map_tensors(path, FORMAT, VERSION, "preferences")
-        provenance = read_provenance(path, metadata)
-        try:
-            parts = {name: column for name, column in columns.items() if name != "labels"}
-            sides: dict[str, dict[str, Array]] = {"first": {}, "second": {}}
-            for name, column in parts.items():
-                side, _, own = name.partition("/")
-                sides[side][own] = column
-            first, second = Segments(**sides["first"]), Segments(**sides["second"])
-            preferences = Preferences(first, second, columns["labels"], provenance)
-        except (DataError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is damaged ({error}); write it anew") from error
-        if verify and preferences.digest != metadata.get("digest"):
-            raise DataError(
-                f"the content of {path} does not have the recorded digest; it was damaged, so write it anew"
-            )
-        return preferences
 
 
 def _shares_steps(one: Preferences, other: Preferences) -> Bool[Array, " pairs"]:

@@ -80,10 +80,10 @@ class Trajectories:
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        check_offsets(self)
+        check_offsets(self.name, self.offsets)
         if self.final_observations is None:
             object.__setattr__(self, "final_observations", np.ones(len(self.offsets) - 1, dtype=bool))
-        check(self)
+        check(self.name, self.columns(), self.action_range)
         for name in _COLUMNS:
             object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "extras", {name: read_only(column) for name, column in self.extras.items()})

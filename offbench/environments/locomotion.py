@@ -13,15 +13,15 @@ from typing import Any, cast
 import numpy as np
 
 from offbench.environments.mujoco_states import MujocoStates, make_states, mujoco
-from offbench.environments.simulator import (
+from offbench.environments.protocol import (
     Array,
     Episodes,
     Step,
     check_seeds,
     checked_actions,
     checked_states,
-    make_environment,
 )
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 

@@ -8,7 +8,6 @@ computes no contact forces after a step, as Gymnasium does for Ant; there Python
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ import mujoco as _mujoco
 import numpy as np
 import numpy.typing as npt
 
+from offbench.basis.cores import default_workers
 from offbench.errors import OffbenchError
 
 Array = npt.NDArray[Any]
@@ -65,24 +65,17 @@ def make_states(model: Any, count: int, watch: Sequence[str] = (), threads: int 
         model: MjModel.
         count: number of states.
         watch: attributes of MjData to be had in ``values`` beside ``qpos`` and ``qvel``.
-        threads: how many step, None for one a processor; their number changes no result.
+        threads: how many step, None for one a core that this process may use; their number changes no result.
 
     Raises:
         OffbenchError: count or threads < 1.
     """
     if count < 1 or (threads is not None and threads < 1):
         raise OffbenchError(f"{count} states on {threads} threads cannot be stepped; at least one each is right")
-    threads = threads or available_threads()
+    threads = threads or default_workers()
     if "cfrc_ext" not in watch and has_batch():
         return CompiledStates(model, count, watch, threads)
     return ThreadedStates(model, count, watch, threads)
-
-
-def available_threads() -> int:
-    """Processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def has_batch() -> bool:

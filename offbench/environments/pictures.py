@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from offbench.basis.files import atomic
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.pendulum import STEP_SECONDS
-from offbench.environments.simulator import make_environment
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 

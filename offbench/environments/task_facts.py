@@ -13,7 +13,7 @@ import numpy as np
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.pendulum import MAX_TORQUE
 from offbench.environments.pointmaze import GOAL_RADIUS
-from offbench.environments.simulator import make_environment
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.lint.findings import Expected, TaskFacts
 

@@ -8,6 +8,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+from offbench.basis.cores import usable_cores
+
 PACKAGES = ("offbench", "torch", "numpy", "scipy", "gymnasium", "gymnasium-robotics", "mujoco", "h5py", "safetensors")
 
 
@@ -24,7 +26,7 @@ def _hardware() -> dict[str, str]:
 
     hardware = {
         "cpu": _processor(),
-        "cores": str(os.cpu_count() or "unknown"),
+        "cores": str(usable_cores()),
         "threads": str(torch.get_num_threads()),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "system": f"{platform.system()} {platform.machine()}",

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from offbench.basis.policy import Policy, tell
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.evaluation.record import EvaluationRecord
 from offbench.nn.random import stream

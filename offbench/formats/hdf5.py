@@ -18,12 +18,11 @@ import numpy.typing as npt
 from offbench.data.trajectories import Trajectories
 from offbench.formats.hdf5_file import below, check_sizes, h5py, items, open_hdf5, values
 from offbench.formats.rows import ROW_COLUMNS, from_rows
+from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
 
-# Part of what makes a cache file valid: to be raised whenever the same file would be read differently.
-READER_VERSION = 2
-
+_KIND = "a D4RL-style HDF5 file"
 _RANGE = ("metadata/action_low", "metadata/action_high")  # as offbench writes it
 _LONGEST_TEXT = 200  # characters of a metadata value that are worth a note
 
@@ -38,6 +37,11 @@ class _Contents:
     action_range: dict[str, Array] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
+
+
+def recognises(source: Source) -> bool:
+    """Whether an HDF5 file has D4RL's columns at its root, or some of them."""
+    return not set(source.names).isdisjoint(ROW_COLUMNS)
 
 
 def read_hdf5(
@@ -58,7 +62,7 @@ def read_hdf5(
             missing, of unequal length, not numeric or not finite.
     """
     path = Path(path)
-    with open_hdf5(path, "a D4RL-style HDF5 file") as file:
+    with open_hdf5(path, _KIND) as file:
         contents = _read_root(path, file)
     notes = _describe(contents)
     if action_range is None and contents.action_range.keys() == set(_RANGE):
@@ -66,6 +70,13 @@ def read_hdf5(
     return from_rows(
         path, contents.columns, contents.infos, notes, action_range=action_range, episode_limit=episode_limit
     )
+
+
+def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """(columns, infos) as they lie in the file, of whatever lengths and values; raises as `read_hdf5` does."""
+    with open_hdf5(path, _KIND) as file:
+        contents = _read_root(path, file)
+    return contents.columns, contents.infos
 
 
 def _describe(contents: _Contents) -> list[str]:

@@ -8,7 +8,6 @@ before which the shuffle filter, if set, has put all first bytes first, then all
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from offbench.basis.cores import usable_cores
 
 Array = npt.NDArray[Any]
 
@@ -59,8 +60,7 @@ def unpack(dataset: Any) -> Array:
         OSError: a chunk is not where the file says.
     """
     column = np.empty(dataset.shape, dataset.dtype)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, MOST_THREADS, dataset.id.get_num_chunks())
+    threads = min(usable_cores(), MOST_THREADS, dataset.id.get_num_chunks())
     with ThreadPoolExecutor(threads) as pool:
         parts = [islice(product(*_grid(dataset)), first, None, threads) for first in range(threads)]
         for part in [pool.submit(_unpack_chunks, dataset, origins, column) for origins in parts]:

@@ -28,6 +28,10 @@ h5py = import_module("h5py")
 MOST_COMPRESSED = 1100
 ALWAYS_ALLOWED = 16 * 2**20  # bytes a column
 
+# Filters that not every HDF5 has, by their registered numbers.
+_FILTERS = {4: "SZIP", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP"}
+_FILTERS |= {32015: "Zstandard", 32026: "Blosc2"}
+
 
 @contextmanager
 def open_hdf5(path: Path, kind: str) -> Iterator[Any]:
@@ -49,8 +53,20 @@ def open_hdf5(path: Path, kind: str) -> Iterator[Any]:
         raise DataError(f"{path} does not fit into memory") from error
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError) as error:
         # What h5py raises depends on where the file is broken; its documentation rules none of these out.
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} is truncated or damaged, so fetch or write it anew ({reason})") from error
+        raise DataError(f"{path} {_trouble(path, error)}") from error
+
+
+def _trouble(path: Path, error: Exception) -> str:
+    """What is wrong with a file, and what to do, to follow its path in a sentence."""
+    reason = " ".join(str(error).split())
+    if isinstance(error, BlockingIOError):
+        return f"is locked by a program that writes to it; wait until that has closed it, or stop it ({reason})"
+    if "already open for" in reason:
+        return (
+            "was not closed by the program that writes to it; wait until it has, or, if that program is gone, "
+            f"run h5clear -s {path.name}"
+        )
+    return f"is truncated or damaged, so fetch or write it anew ({reason})"
 
 
 def items(path: Path, group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -82,10 +98,26 @@ def check_sizes(path: Path, datasets: dict[str, Any]) -> int:
 
 def values(dataset: Any) -> Array:
     """All of a dataset, in the machine's byte order."""
-    column: Array = unpack(dataset) if can_unpack(dataset) else dataset[...]
+    try:
+        column: Array = unpack(dataset) if can_unpack(dataset) else dataset[...]
+    except OSError as error:
+        # Looked for only now, because chunks that were stored without an optional filter can be read all the same.
+        if lacking := _lacking_filters(dataset):
+            raise DataError(
+                f"{dataset.name!r} of {dataset.file.filename} is packed with {lacking}, which HDF5 lacks here; pack it "
+                f"with gzip where it is installed: h5repack -f GZIP=4 {Path(dataset.file.filename).name} NEW.hdf5"
+            ) from error
+        raise
     if column.dtype == bool and column.size and column.view(np.uint8).max() > 1:
         raise ValueError(f"{dataset.name} is bool but holds a byte that is neither 0 nor 1")
     return column.astype(column.dtype.newbyteorder("="), copy=False)
+
+
+def _lacking_filters(dataset: Any) -> str:
+    """Filters that a dataset is packed with and that are not installed, empty if all are."""
+    packing = dataset.id.get_create_plist()
+    codes = [packing.get_filter(number)[0] for number in range(packing.get_nfilters())]
+    return " and ".join(f"filter {c} ({_FILTERS.get(c, 'unknown')})" for c in codes if not h5py.h5z.filter_avail(c))
 
 
 def _declared_bytes(path: Path, name: str, dataset: Any) -> int:

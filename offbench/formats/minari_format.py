@@ -21,6 +21,7 @@ from offbench.errors import DataError
 from offbench.formats.minari_episodes import episodes
 from offbench.formats.minari_spaces import action_range, entry_shapes
 from offbench.formats.rows import flags, to_float32
+from offbench.formats.source import Source
 
 if TYPE_CHECKING:
     from minari import MinariDataset
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _LONGEST_METADATA = 64 * 2**20  # bytes
+_WHOLE = "main_data.hdf5"
 _STEP_COLUMNS = ("actions", "rewards", "terminations", "truncations")
 
 
@@ -45,6 +47,11 @@ class _Metadata:
     jpeg: bool
 
 
+def recognises(source: Source) -> bool:
+    """Whether a folder, or the file with all episodes in such a folder, is a Minari dataset."""
+    return _folder(source.path) is not None
+
+
 def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] = ()) -> Trajectories:
     """The trajectories of a Minari dataset.
 
@@ -58,7 +65,8 @@ def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] =
     become float32.
 
     Args:
-        source: the dataset's folder, or one that minari has loaded (of which only the chosen episodes are read).
+        source: the dataset's folder, its main_data.hdf5, or one that minari has loaded (of which only the chosen
+            episodes are read).
         observation: entries of a dictionary of observations.
 
     Raises:
@@ -93,12 +101,17 @@ def _locate(source: Path | str | MinariDataset) -> tuple[Path, Sequence[int] | N
     """(folder of the data, numbers of the episodes or None for all)."""
     if not isinstance(source, Path | str):
         return Path(source.storage.data_path), [int(number) for number in source.episode_indices]
-    folder = Path(source)
-    for candidate in (folder / "data", folder):
-        if (candidate / "metadata.json").is_file():
-            return candidate, None
-    what = "has no data/metadata.json" if folder.is_dir() else "is no folder"
-    raise DataError(f"{folder} {what}; give the folder of a Minari dataset")
+    folder = _folder(Path(source))
+    if folder is None:
+        what = "has no data/metadata.json" if Path(source).is_dir() else "is no folder"
+        raise DataError(f"{source} {what}; give the folder of a Minari dataset")
+    return folder, None
+
+
+def _folder(path: Path) -> Path | None:
+    """Where the metadata lie of a dataset that is given by its folder or by the file with all its episodes."""
+    places = (path.parent,) if path.name == _WHOLE and path.is_file() else (path / "data", path)
+    return next((place for place in places if (place / "metadata.json").is_file()), None)
 
 
 def _read_metadata(folder: Path) -> _Metadata:

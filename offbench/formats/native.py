@@ -20,23 +20,34 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import platformdirs
 
 from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError, OffbenchError
-from offbench.formats.hdf5 import READER_VERSION
+from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
 
-FORMAT = "offbench-trajectories"
+FORMAT, PREFERENCES = "offbench-trajectories", "offbench-preferences"
 VERSION = "1"
 SUFFIX = ".offbench"
 
 _REQUIRED = {"observations", "offsets", "terminations", "truncations", "final_observations"}
 _OPTIONAL = {"actions", "rewards"}
 _RANGE = {"action_low", "action_high"}
+
+
+def recognises(source: Source) -> bool:
+    """Whether a safetensors file is a native one of trajectories."""
+    return source.metadata.get("format") == FORMAT
+
+
+def recognises_preferences(source: Source) -> bool:
+    """Whether a safetensors file is a native one of preferences."""
+    return source.metadata.get("format") == PREFERENCES
 
 
 def save(trajectories: Trajectories, path: Path | str) -> None:
@@ -67,27 +78,46 @@ def load(path: Path | str, verify: bool = False) -> Trajectories:
     return trajectories
 
 
+def recorded_digest(path: Path) -> str | None:
+    """The digest that a native file was written with; raises DataError where it is none."""
+    return _map(path)[1].get("digest")
+
+
+def file_of(trajectories: Trajectories, digest: str) -> Path | None:
+    """The native file that all of the trajectories, whose digest is given, are mapped from; None if there is none."""
+    base: Any = trajectories.observations
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    if base is None or base.filename is None:
+        return None
+    path = Path(base.filename)
+    try:
+        return path if recorded_digest(path) == digest else None
+    except DataError:
+        return None
+
+
 def cached(
     path: Path | str, read: Callable[[Path], Trajectories], folder: Path | None = None, options: str = ""
 ) -> Trajectories:
     """``read(path)``, kept in a native file so that the next call maps that instead.
 
     The cache of ``x.hdf5`` is ``x.hdf5.offbench`` beside it, or in ``cache_folder()`` where that folder is read-only.
-    It is valid while size and time of the source, the reader's version and ``options`` are those recorded in it; one
-    that is stale or broken is written anew. Where none can be written, a note in the provenance says so.
+    It is valid while size and time of the source and ``options`` are those recorded in it; one that is stale or broken
+    is written anew. Where none can be written, a note in the provenance says so.
 
     Args:
         path: the source.
         read: makes trajectories of it, and raises what is wrong with it.
         folder: where the cache file goes instead.
-        options: whatever else the result of ``read`` depends on.
+        options: whatever else the result of ``read`` depends on, its version included.
     """
     path = Path(path)
     try:
         state = path.stat()
     except OSError:
         return read(path)
-    source = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "reader": READER_VERSION, "options": options}
+    source = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "options": options}
     stamp = json.dumps(source, sort_keys=True)
     places = _places(path, folder)
     for place in places:

@@ -30,6 +30,7 @@ from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.foreign import check_memory, check_readable
 from offbench.formats.rows import ROW_COLUMNS, from_rows
+from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +55,18 @@ _DAMAGE = (
     *(RuntimeError, ValueError, TypeError, LookupError, ArithmeticError),
 )
 _BLOCK = 2**20  # bytes read at a time
+_KIND = "an .npz file with observations, actions and rewards"
+_NEORL2 = {"obs", "next_obs", "action", "reward", "done", "truncated"}
+
+
+def recognises(source: Source) -> bool:
+    """Whether a zip holds arrays."""
+    return any(name.endswith(".npy") for name in source.names)
+
+
+def recognises_neorl2(source: Source) -> bool:
+    """Whether a zip holds the arrays of NeoRL-2."""
+    return {f"{name}.npy" for name in _NEORL2} <= set(source.names)
 
 
 def read_npz(
@@ -73,17 +86,24 @@ def read_npz(
             or holds columns that are missing, of unequal length, not numeric or not finite.
     """
     path = Path(path)
-    arrays = read_arrays(path, "an .npz file with observations, actions and rewards")
-    names = row_columns(path, arrays)
+    arrays = read_arrays(path, _KIND)
+    names = _row_columns(path, arrays)
     columns = {name: arrays.pop(own) for name, own in names.items()}
-    rows = len(columns["observations"]) if "observations" in columns and columns["observations"].ndim else -1
-    extras = {name.removeprefix("infos/"): array for name, array in arrays.items() if len(array) == rows}
+    rows = len(columns.get("observations", ()))
     absent = [name for name in ROW_COLUMNS if name not in columns]
     notes = [f"the file has no {', '.join(absent)}"] if absent else []
     unread = [repr(name) for name, array in arrays.items() if len(array) != rows]
     if unread:
         notes.append(f"not read, as they do not have a row a step: {', '.join(unread[:8])}")
+    extras = _extras(arrays, rows)
     return from_rows(path, columns, extras, notes, names, action_range, episode_limit)
+
+
+def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """(columns, infos) as they lie in the file, of whatever lengths and values; raises as `read_arrays` does."""
+    arrays = read_arrays(path, _KIND)
+    columns = {name: arrays.pop(own) for name, own in _row_columns(path, arrays).items()}
+    return columns, _extras(arrays, len(columns.get("observations", ())))
 
 
 def read_arrays(path: Path, kind: str) -> dict[str, Array]:
@@ -112,7 +132,12 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
         raise DataError(f"{path} is truncated or damaged, so fetch or write it anew ({reason})") from error
 
 
-def row_columns(path: Path, arrays: Mapping[str, Array]) -> dict[str, str]:
+def _extras(arrays: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """The arrays that have a row a step, named without the prefix of D4RL's infos."""
+    return {name.removeprefix("infos/"): array for name, array in arrays.items() if len(array) == rows}
+
+
+def _row_columns(path: Path, arrays: Mapping[str, Array]) -> dict[str, str]:
     """What the file calls the row columns that it has."""
     names = {}
     for name, aliases in _ALIASES.items():

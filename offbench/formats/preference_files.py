@@ -29,10 +29,12 @@ from offbench.errors import DataError
 from offbench.formats.d4rl_rows import qlearning_rows
 from offbench.formats.npz import read_arrays
 from offbench.formats.pickled_arrays import read_pickled_array
+from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
 
 Labeller = Literal["human", "scripted"]
+_IPL = ("obs_1", "obs_2", "action_1", "action_2", "label")
 _PREFIXES = {"human": "human_label", "scripted": "fake_label"}
 
 # A few published pairs in a thousand cross an episode's end; many mean that the labels were made for other data.
@@ -65,6 +67,11 @@ class LabelledRows:
         return here, there
 
 
+def recognises(source: Source) -> bool:
+    """Whether a zip holds the arrays of an IPL file of preferences."""
+    return {f"{name}.npy" for name in _IPL} <= set(source.names)
+
+
 def read_ipl(path: Path | str) -> Preferences:
     """The preferences of an IPL file; numbers become float32.
 
@@ -73,16 +80,15 @@ def read_ipl(path: Path | str) -> Preferences:
     """
     path = Path(path)
     arrays = read_arrays(path, "an .npz file of preferences")
-    names = ("obs_1", "obs_2", "action_1", "action_2", "label")
-    missing = [name for name in names if name not in arrays]
+    missing = [name for name in _IPL if name not in arrays]
     if missing:
-        raise DataError(f"{path} has no {', '.join(missing)}; an IPL file of preferences has {', '.join(names)}")
+        raise DataError(f"{path} has no {', '.join(missing)}; an IPL file of preferences has {', '.join(_IPL)}")
     with np.errstate(over="ignore"):  # what does not fit becomes infinite, which Preferences refuses
-        first, second, *actions, labels = (arrays[name].astype(np.float32) for name in names)
+        first, second, *actions, labels = (arrays[name].astype(np.float32) for name in _IPL)
     if labels.size != len(labels) or not np.isin(labels, (0.0, 0.5, 1.0)).all():
         raise DataError(f"labels of {path} must be one number a pair, 0, 0.5 or 1")
     notes = [f"{arrays['obs_1'].dtype} in the file and float32 here"] if arrays["obs_1"].dtype != np.float32 else []
-    unread = sorted(arrays.keys() - set(names))
+    unread = sorted(arrays.keys() - set(_IPL))
     notes += [f"not read: {', '.join(map(repr, unread[:8]))}"] if unread else []
     notes.append("the steps that its segments were cut from are unknown")
     return Preferences(

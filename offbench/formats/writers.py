@@ -1,4 +1,4 @@
-"""Writing trajectories for others: D4RL's HDF5 layout and Minari datasets.
+"""Writing trajectories: D4RL's HDF5 layout and Minari datasets; and what `offbench data export` writes.
 
 What a format cannot hold is refused, or left out and returned as a note; nothing is lost in silence.
 """
@@ -21,9 +21,33 @@ import numpy.typing as npt
 from offbench.basis.files import atomic
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
 from offbench.formats.hdf5_file import h5py
 
 Array = npt.NDArray[Any]
+
+
+def export_native(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new native file of that name, as `offbench.formats.table.Format.write` says."""
+    native.save(trajectories, _new(target))
+    return Path(target), ()
+
+
+def export_d4rl(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new D4RL file of that name, as `offbench.formats.table.Format.write` says."""
+    return Path(target), write_d4rl(trajectories, _new(target))
+
+
+def export_minari(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Write a new Minari dataset of that id, as `offbench.formats.table.Format.write` says."""
+    return write_minari(trajectories, target, environment)
+
+
+def _new(target: str) -> Path:
+    """The path of a file that is not there yet."""
+    if os.path.lexists(target):
+        raise OffbenchError(f"{target} exists; name another file, or remove it")
+    return Path(target)
 
 
 def write_d4rl(
@@ -118,13 +142,7 @@ def write_minari(
     """
     t = trajectories
     _check_complete(t, "a Minari dataset")
-    assert t.final_observations is not None
-    unknown = np.flatnonzero(~t.final_observations)
-    if len(unknown):
-        raise DataError(
-            f"the final observation of episode {unknown[0]} of {t.name} is unknown, which Minari has no mark for; "
-            "leave such episodes out, or write a D4RL file"
-        )
+    _check_final(t)
     try:
         storages, namespaces = import_module("minari.dataset.minari_storage"), import_module("minari.namespace")
         roots, version = import_module("minari.storage.datasets_root_dir"), import_module("minari").__version__
@@ -134,12 +152,6 @@ def write_minari(
     folder = Path(roots.get_dataset_path(dataset_id))
     if folder.exists():
         raise DataError(f"{folder} exists; choose another id or version, or delete it: minari delete {dataset_id}")
-    notes = []
-    open_ends = int((~(t.terminations | t.truncations)[t.offsets[1:] - 1]).sum())
-    if open_ends:
-        notes.append(f"{open_ends} episodes were cut off without a flag and have none in the dataset either")
-    if t.action_range is None:
-        notes.append("no range of actions is declared, so that the action space has no bounds")
     entries = {"dataset_id": dataset_id, "minari_version": version} | _sets(metadata)
     spaces = {"observation_space": _box(t.observations, None), "action_space": _box(t.actions, t.action_range)}
     spec = _spec(environment)
@@ -162,7 +174,27 @@ def write_minari(
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-    return folder, tuple(notes)
+    return folder, tuple(_losses(t))
+
+
+def _check_final(t: Trajectories) -> None:
+    """Raise DataError unless all final observations are known."""
+    assert t.final_observations is not None
+    unknown = np.flatnonzero(~t.final_observations)
+    if len(unknown):
+        raise DataError(
+            f"the final observation of episode {unknown[0]} of {t.name} is unknown, which Minari has no mark for; "
+            "leave such episodes out, or write a D4RL file"
+        )
+
+
+def _losses(t: Trajectories) -> Iterator[str]:
+    """What a Minari dataset cannot hold of the trajectories."""
+    open_ends = int((~(t.terminations | t.truncations)[t.offsets[1:] - 1]).sum())
+    if open_ends:
+        yield f"{open_ends} episodes were cut off without a flag and have none in the dataset either"
+    if t.action_range is None:
+        yield "no range of actions is declared, so that the action space has no bounds"
 
 
 def _check_complete(t: Trajectories, kind: str) -> None:

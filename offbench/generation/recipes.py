@@ -16,12 +16,13 @@ from offbench.basis.policy import Policy
 from offbench.behaviours.controllers import MazeRunner, Noisy, Tour, UniformRandom
 from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.pendulum_controllers import PendulumSwingUp
-from offbench.catalog.cards import Card, Expected
-from offbench.data.trajectories import Array, Provenance, Trajectories
+from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.simulator import Simulator, make_simulator
-from offbench.environments.task import Task, task
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
+from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.generation.recipe import Expected, Recipe
 from offbench.generation.recording import in_float32, record, record_transitions
 
 Progress = Callable[[int, int], None]
@@ -56,48 +57,32 @@ class Order:
         return np.random.default_rng([self.seed, purpose]).integers(2**31, size=self.episodes)
 
 
-def generate(card: Card, progress: Progress | None = None) -> Trajectories:
-    """Generate the dataset of a card: float32, with its id, revision and task as provenance.
+def generate(recipe: Recipe, task: Task, name: str, progress: Progress | None = None) -> Trajectories:
+    """Make the dataset of a recipe in a task, float32. Its provenance is left to who keeps it.
+
+    Args:
+        recipe: what makes it.
+        task: where it is recorded.
+        name: what messages call the dataset.
+        progress: hears of episodes or steps done, and all.
 
     Raises:
-        UnknownNameError: the card names a recipe that does not exist.
-        OffbenchError: the recipe does not take the card's arguments, or gives another number of steps than it says.
+        UnknownNameError: there is no such recipe.
+        OffbenchError: it does not take its arguments, or the data are not what it expects.
     """
-    recipe = card.recipe
-    assert recipe is not None
-    assert card.task is not None  # a card with a recipe has one
     if recipe.name not in RECIPES:
         raise UnknownNameError("recipe", recipe.name, RECIPES)
     make = RECIPES[recipe.name]
     tell = progress or (lambda done, total: None)
-    order = Order(task(card.task), recipe.seed, recipe.episodes or 0, recipe.transitions or 0, tell)
+    order = Order(task, recipe.seed, recipe.episodes or 0, recipe.transitions or 0, tell)
     try:
         inspect.signature(make).bind(order, **recipe.arguments)
     except TypeError as error:
-        raise OffbenchError(f"recipe {recipe.name} of {card.id} does not take its arguments: {error}") from error
+        raise OffbenchError(f"recipe {recipe.name} of {name} does not take its arguments: {error}") from error
     trajectories = make(order, **recipe.arguments)
-    if card.steps is not None and trajectories.steps != card.steps:
-        raise OffbenchError(f"{card.id} came out with {trajectories.steps} steps; its card says {card.steps}")
     if recipe.expected is not None:
-        check_expected(card.id, recipe.expected, trajectories)
-    return replace(trajectories, provenance=Provenance(dataset=card.id, revision=card.revision, task=card.task))
-
-
-def resized(card: Card, transitions: int) -> Card:
-    """The card with another number of transitions, which makes it another dataset: its id says so.
-
-    Raises:
-        OffbenchError: the recipe counts episodes, or transitions < 1.
-    """
-    assert card.recipe is not None
-    if card.recipe.transitions is None:
-        raise OffbenchError(
-            f"{card.id} is recorded by episodes, {card.recipe.episodes} of them, and not by transitions"
-        )
-    if transitions < 1:
-        raise OffbenchError(f"transitions must be at least 1, not {transitions}")
-    recipe = card.recipe.model_copy(update={"transitions": transitions})
-    return card.model_copy(update={"id": f"{card.id}-{transitions}", "recipe": recipe, "steps": None})
+        check_expected(name, recipe.expected, trajectories)
+    return trajectories
 
 
 def check_expected(name: str, expected: Expected, trajectories: Trajectories) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from offbench.basis.policy import Policy, tell
 from offbench.data.trajectories import Trajectories
-from offbench.environments.simulator import Simulator
+from offbench.environments.protocol import Simulator
 
 
 def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajectories:

@@ -14,7 +14,8 @@ from offbench.basis.policy import Policy
 from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
 from offbench.behaviours.pendulum_controllers import PendulumOptimal
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Reference, Task, task, tasks
 from offbench.errors import UnknownNameError
 from offbench.generation.recording import record

@@ -12,61 +12,27 @@ from pathlib import Path
 import numpy as np
 
 from offbench.errors import DataError
-from offbench.formats.hdf5_file import below, check_sizes, h5py, items, open_hdf5, values
-from offbench.formats.native import load
-from offbench.formats.npz import read_arrays, row_columns
-from offbench.formats.rows import ROW_COLUMNS, from_rows, jump_mask
+from offbench.formats import table
+from offbench.formats.rows import from_rows, jump_mask
 from offbench.lint.checks import lint
 from offbench.lint.findings import Array, Finding, TaskFacts, ordered
 
-_HDF5_SUFFIXES = (".hdf5", ".h5")
 
+def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | None = None) -> list[Finding]:
+    """Everything that can be found in a file or folder of a format in `offbench.formats.table`, errors first.
 
-def lint_file(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
-    """Everything that can be found in a D4RL-style HDF5, ``.npz`` or native file, errors first.
-
-    Raises:
-        DataError: the file is missing, of another kind, or damaged.
-    """
-    path = Path(path)
-    if path.suffix in _HDF5_SUFFIXES:
-        return lint_hdf5(path, task)
-    if path.suffix == ".npz":
-        return lint_npz(path, task)
-    return lint(load(path, verify=True), task)
-
-
-def lint_hdf5(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
-    """Everything that can be found in a D4RL-style HDF5 file, errors first.
+    Args:
+        path: the file or folder.
+        task: what the data should keep.
+        reader: name of its format; by default it is recognised.
 
     Raises:
-        DataError: the file is missing, no HDF5, damaged, or reaches outside itself.
+        DataError: it is missing, of another kind, or damaged.
     """
     path = Path(path)
-    with open_hdf5(path, "a D4RL-style HDF5 file") as file:
-        datasets = {}
-        for name, item in items(path, file, ""):
-            if name in ROW_COLUMNS:
-                datasets[name] = item
-            elif name == "infos" and isinstance(item, h5py.Group):
-                datasets |= below(path, item, "infos/", set())
-        check_sizes(path, datasets)
-        columns = {name: values(dataset) for name, dataset in datasets.items()}
-    infos = {name.removeprefix("infos/"): columns.pop(name) for name in list(columns) if name.startswith("infos/")}
-    return lint_rows(path, columns, infos, task)
-
-
-def lint_npz(path: Path | str, task: TaskFacts | None = None) -> list[Finding]:
-    """Everything that can be found in a NeoRL-2 or flat ``.npz`` file, errors first.
-
-    Raises:
-        DataError: the file is missing, no zip of arrays, damaged, or names a column twice.
-    """
-    path = Path(path)
-    arrays = read_arrays(path, "an .npz file with observations, actions and rewards")
-    columns = {name: arrays.pop(own) for name, own in row_columns(path, arrays).items()}
-    rows = len(columns.get("observations", ()))
-    return lint_rows(path, columns, {name: array for name, array in arrays.items() if len(array) == rows}, task)
+    found = table.named(reader) if reader else table.recognise(path)
+    rows = found.raw_rows(path)
+    return lint(found.read(path, verify=True), task) if rows is None else lint_rows(path, *rows, task)
 
 
 def lint_rows(

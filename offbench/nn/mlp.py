@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -129,7 +130,7 @@ class MLP:
         gradient = output.transpose(-2, -1) * open_units[-1]  # (seeds, [members,] batch, hidden)
         for layer in range(last - 1, 0, -1):
             gradient = product(gradient, parameters[f"layer{layer}.weight"].transpose(-2, -1)) * open_units[layer - 1]
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs.device.type):
             slope = parameters["layer0.weight"][..., first:, :].transpose(-2, -1)
             return values, product(gradient.to(slope.dtype), slope)
 
@@ -162,13 +163,21 @@ def _normalise(parameters: Parameters, layer: int, x: Tensor) -> Tensor:
     return normal * parameters[f"layer{layer}.scale"] + parameters[f"layer{layer}.shift"]
 
 
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Products in the precision of their factors, also where autocast lowers it.
+
+    Where autocast is off nothing is entered: torch keeps no traced graph that enters it.
+    """
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
 def full_precision_linear(
     x: Float[Tensor, "*stack batch inputs"],
     weight: Float[Tensor, "*stack inputs outputs"],
     bias: Float[Tensor, "*stack 1 outputs"],
 ) -> Float[Tensor, "*stack batch outputs"]:
     """``linear`` in the precision of the parameters, also where autocast lowers that of matrix products."""
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device.type):
         return linear(x.to(weight.dtype), weight, bias)
 
 

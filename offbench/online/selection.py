@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from offbench.behaviours.ladder import Ladder, Measured, Rung, read_rung, write_ladder
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.evaluation.rollout import returns

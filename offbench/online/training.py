@@ -21,15 +21,17 @@ from offbench.basis.policy import Policy
 from offbench.basis.tensors import Array, map_tensors
 from offbench.behaviours.ladder import Measured, Rung, write_rung
 from offbench.data.transitions import Batch
-from offbench.environments.simulator import Simulator, make_simulator
+from offbench.environments.protocol import Simulator
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
-from offbench.evaluation.rollout import returns
+from offbench.evaluation.rollout import one_torch_thread, returns
 from offbench.nn.random import stream
 from offbench.online.sac import SAC, SACConfig
-from offbench.training.compilation import keep_memory, update_step
+from offbench.training.compilation import can_compile, keep_memory, update_step
 
 BLOCK = 100  # updates whose indices are drawn at a time
+WORTH_COMPILING = 20_000  # updates
 _KIND, _VERSION, _CONTENT = "offbench-behaviour-training", "1", "a behaviour's training"
 
 
@@ -180,7 +182,8 @@ class BehaviourTraining:
         self.replay = Replay(sizes, plan.capacity)
         self.updates, self.seconds = 0, 0.0
         self.rungs: list[Rung] = []
-        self._step, _ = update_step(SAC, "auto", torch.device("cpu"), plan.updates)
+        worth = plan.updates >= WORTH_COMPILING and can_compile("auto", torch.device("cpu"))
+        self._step = update_step(SAC, compiled=worth)
 
     @property
     def checkpoint(self) -> Path:
@@ -197,7 +200,7 @@ class BehaviourTraining:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_memory()
-        with locked(self.folder / "training", wait=False):
+        with one_torch_thread(), locked(self.folder / "training", wait=False):
             if self.checkpoint.exists():
                 self._restore()
             collector = Collector(self.simulators, self.plan.seed + 7919 * self.updates)

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import json
 import os
+import platform
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
+from offbench.basis.files import atomic
+from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
+from offbench.formats.native import cache_folder
 
 Compile = Literal["auto", "always", "never"]
 Step = Callable[[Algorithm, View, Tensor], Tensor]
 
-# Updates of single seeds above which the 15 seconds that a first compilation takes are won back on two cores.
-WORTH_COMPILING = 20_000
+# What a method's first compilation is taken to cost until one was measured here; docs/speed.md has a table of them.
+FIRST_SECONDS = 20.0
+# The share of that which it costs once compiled code lies in the cache and was not measured yet: tracing is left.
+AGAIN_SHARE = 0.25
 
 
 def compiler() -> str | None:
@@ -27,14 +39,8 @@ def compiler() -> str | None:
     return next(filter(None, (shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))), None)
 
 
-def update_step(algorithm: type[Algorithm], mode: Compile, device: torch.device, updates: int = 0) -> tuple[Step, bool]:
-    """``Algorithm.step``, compiled or not, and whether it is.
-
-    Args:
-        algorithm: its class.
-        mode: "auto" compiles where a compiler is and ``updates`` are many; "always" insists.
-        device: where updates run.
-        updates: updates of single seeds that the run will make; only "auto" asks.
+def can_compile(mode: Compile, device: torch.device) -> bool:
+    """Whether a run of this mode may compile its updates.
 
     Raises:
         OffbenchError: mode "always" on a CPU without a C++ compiler.
@@ -44,11 +50,17 @@ def update_step(algorithm: type[Algorithm], mode: Compile, device: torch.device,
         raise OffbenchError(
             "compiling was asked for and there is no C++ compiler; install g++ or leave compile on auto"
         )
-    if mode == "never" or not available or (mode == "auto" and updates < WORTH_COMPILING):
-        return algorithm.step, False
+    return mode != "never" and available
+
+
+def update_step(algorithm: type[Algorithm], compiled: bool) -> Step:
+    """``Algorithm.step``, compiled or as it is."""
+    if not compiled:
+        return algorithm.step
+    _keep_compiled_code()
     # One function serves every algorithm, configuration and group size of a process, each a graph of its own.
     torch._dynamo.config.recompile_limit = 256
-    return torch.compile(algorithm.step, fullgraph=True), True
+    return torch.compile(algorithm.step, fullgraph=True)
 
 
 def keep_memory() -> None:
@@ -66,18 +78,108 @@ def keep_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def group_size(algorithm: Algorithm, seeds: int, compiled: bool) -> int:
-    """How many seeds to update together, given one seed's algorithm.
+# -------------------------------------------------------------------- compiled code that is kept
 
-    On a GPU and in eager mode all of them: what costs there is the number of operations. Compiled on a CPU, what
-    costs is memory traffic, so a group's parameters and moments should fit in a few megabytes of cache; groups are of
-    equal size, so that one compiled graph serves all.
+
+def compiled_folder() -> Path:
+    """Where code is kept that this machine compiled.
+
+    Torch's own key of a graph holds the graph, torch's version and the kind of vector unit; the code is made for the
+    very processor, by the very compiler. A home folder that several machines share has a folder for each of them.
     """
-    if not compiled or algorithm.device.type != "cpu":
-        return seeds
-    one = sum(value.nelement() * value.element_size() for value in algorithm.state().values())
-    fitting = max(1, CACHED_BYTES // one)
-    return max(size for size in range(1, seeds + 1) if seeds % size == 0 and size <= fitting)
+    return cache_folder() / "compiled" / _machine_key()
 
 
-CACHED_BYTES = 6 * 2**20
+@cache
+def _machine_key() -> str:
+    parts = [torch.__version__, sys.version, platform.machine(), _processor_flags(), _compiler_version()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _keep_compiled_code() -> None:
+    """Let torch keep compiled code in our cache folder, unless the user named another."""
+    folder = compiled_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # torch's own place, in the folder for temporary files, does as well for this process
+    if os.access(folder, os.W_OK):
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+
+
+def _processor_flags() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _compiler_version() -> str:
+    path = compiler()
+    if path is None:
+        return ""
+    try:
+        return subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return path
+
+
+class CompileTimes:
+    """Seconds that compiling one update took on this machine, kept beside the code.
+
+    Attributes:
+        key: digest of all that the compiled code depends on.
+        method: name of the algorithm, whose other configurations take about as long.
+    """
+
+    def __init__(self, key: str, method: str) -> None:
+        self.key, self.method = key, method
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let others wait for the code while the block makes it, unless it lies in the cache."""
+        with ExitStack() as stack:
+            if not self.known:
+                with suppress(OSError):
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(locked(self._path.with_suffix(".lock")))
+            yield
+
+    @property
+    def known(self) -> bool:
+        """Whether the code lies in the cache."""
+        return bool(self._read(self._path))
+
+    def expected(self) -> float:
+        """Seconds that a process must be expected to spend before its first compiled update."""
+        own = self._read(self._path)
+        if own:
+            return float(own.get("again", AGAIN_SHARE * float(own["first"])))
+        others = [self._read(path) for path in sorted(self._path.parent.glob("*.json"))]
+        like = [float(other["first"]) for other in others if other.get("method") == self.method]
+        return max(like, default=FIRST_SECONDS)
+
+    def keep(self, seconds: float) -> None:
+        """Remember what it took, the first time or again; a folder that cannot be written to forgets it."""
+        own = self._read(self._path)
+        stored = own | {"again": seconds} if own else {"method": self.method, "first": seconds}
+        try:
+            with atomic(self._path) as temporary:
+                temporary.write_text(json.dumps(stored), encoding="utf-8")
+        except (OSError, OffbenchError):
+            return
+
+    @property
+    def _path(self) -> Path:
+        return compiled_folder() / "seconds" / f"{self.key}.json"
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, float | str]:
+        """What a file holds; nothing where it is missing or damaged."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        sound = isinstance(stored, dict) and isinstance(stored.get("first"), float | int)
+        return stored if sound and isinstance(stored.get("again", 0.0), float | int) else {}

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import torch
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, Sizes
-from offbench.data.scaling import Scaling
+from offbench.basis.cores import default_workers
+from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
-from offbench.evaluation.rollout import Evaluator
 from offbench.training.export import write_onnx
-from offbench.training.folder import Manifest, Plan, RunFolder, torch_dtype
-from offbench.training.group import GroupPolicy
-from offbench.training.loop import make_records
+from offbench.training.folder import Manifest, RunFolder
+from offbench.training.group import Group, GroupPolicy, halves
+from offbench.training.plan import Plan, config_of, torch_dtype
+from offbench.training.records import make_records
+from offbench.training.scoring import scored
+from offbench.training.teams import team
 from offbench.training.views import check_sizes
+from offbench.training.work import Updates, make_groups
 
 
 class Run:
@@ -67,25 +70,48 @@ class Run:
         chosen = plan.seeds if seed is None else [seed]
         if not set(chosen) <= set(plan.seeds):
             raise OffbenchError(f"the run in {self.folder} has no seed {seed}; it has {plan.seeds}")
+        found = self._found()
+        config = config_of(found, with_target(plan, target).config)
+        sizes = Sizes(plan.observation_size, plan.action_size)
+        algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))
+        rows = [plan.seeds.index(s) for s in chosen]
+        self._restore(algorithm, self._files.state(self.manifest), rows)
+        return GroupPolicy([algorithm], plan.scaling.scaling())
+
+    def groups(self, plan: Plan) -> list[Group]:
+        """The policies as ``plan`` groups them, a plan of this run that may differ in how it is scored.
+
+        Raises:
+            OffbenchError: see `policy`.
+        """
+        self.check_kept()
+        found = self._found()
+        groups = make_groups(found, config_of(found, plan.config), plan, None, compiled=False)
+        state = self._files.state(self.manifest)
+        for group in groups:
+            self._restore(group.algorithm, state, [plan.seeds.index(seed) for seed in group.algorithm.seeds])
+        return groups
+
+    def _found(self) -> type[Algorithm]:
+        """The algorithm; warns where its source has changed."""
+        plan = self.manifest.plan
         found = registry.algorithm(plan.algorithm)
         if registry.source_digest(found) != plan.algorithm_digest:
             warnings.warn(
                 f"the source of {plan.algorithm} has changed since the run in {self.folder} was made; its policies may "
                 "act otherwise than they were scored",
-                stacklevel=2,
+                stacklevel=3,
             )
-        config = _config(found, with_target(plan, target).config)
-        sizes = Sizes(plan.observation_size, plan.action_size)
-        algorithm = found(config, sizes, chosen, plan.steps, "cpu", torch_dtype(plan.dtype))
-        rows = [plan.seeds.index(s) for s in chosen]
-        state = {k: v[rows] if v.dim() else v for k, v in self._files.state(self.manifest).items()}
+        return found
+
+    def _restore(self, algorithm: Algorithm, state: dict[str, torch.Tensor], rows: list[int]) -> None:
+        """The rows of the checkpoint that belong to the algorithm's seeds."""
         try:
-            algorithm.restore(state)
+            algorithm.restore({name: value[rows] if value.dim() else value for name, value in state.items()})
         except ValueError as error:
-            raise OffbenchError(f"the checkpoint in {self.folder} does not fit {plan.algorithm}: {error}") from error
-        scaling = plan.scaling
-        mean, std, low, high = (np.array(v, np.float32) for v in (scaling.mean, scaling.std, scaling.low, scaling.high))
-        return GroupPolicy([algorithm], Scaling(mean, std, low, high, scaling.reward_scale, scaling.reward_shift))
+            raise OffbenchError(
+                f"the checkpoint in {self.folder} does not fit {self.manifest.plan.algorithm}: {error}"
+            ) from error
 
     def write_onnx(self, path: str | Path, seed: int, target: float | None = None) -> None:
         """Write the policy of one seed as an ONNX file; see `offbench.training.export`.
@@ -106,7 +132,12 @@ class Run:
 
 
 def evaluate(
-    run: str | Path, *, episodes: int = 100, task: str | None = None, target: float | None = None
+    run: str | Path,
+    *,
+    episodes: int = 100,
+    task: str | None = None,
+    target: float | None = None,
+    workers: int | None = None,
 ) -> list[RunRecord]:
     """Score the final policies of a finished run on starts that its training never met.
 
@@ -115,6 +146,8 @@ def evaluate(
         episodes: episodes of each seed.
         task: name of the task; the run's own if None.
         target: return that the policies are asked for, if they are asked for one; the run's own if None.
+        workers: processes that share the episodes; if None, one a core, where there is enough to do. They change no
+            result.
 
     Returns:
         The run's records, one a seed, with this evaluation in place of those of the training, and with the target in
@@ -124,8 +157,9 @@ def evaluate(
         OffbenchError: no finished run there, or one without policies, no task known, a task of other shapes, or a
             target for policies that are not asked for one.
     """
-    if episodes < 1:
-        raise OffbenchError(f"episodes must be at least 1, not {episodes}")
+    for name, value in (("episodes", episodes), ("workers", workers)):
+        if value is not None and value < 1:
+            raise OffbenchError(f"{name} must be at least 1, not {value}")
     opened = Run(Path(run))
     opened.check_kept()
     plan = with_target(opened.manifest.plan, target)
@@ -134,12 +168,25 @@ def evaluate(
         raise OffbenchError(f"the run in {run} was trained without a task; name one with --task")
     found = find_task(chosen)
     check_sizes(found, plan.observation_size, plan.action_size, f"the run in {run}")
-    evaluator = Evaluator(found, plan.seeds, episodes)
-    evaluations = evaluator.evaluate(opened.policy(target=target), plan.steps, AFTER_TRAINING)
-    evaluator.close()
+    # A seed acts by itself, so that its returns are the same whoever plays them.
+    plan = plan.model_copy(update={"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False})
+    groups = opened.groups(plan)
+    count = _players(plan, found, workers)
+    with team(count, Updates(plan, groups, found), plan, found, groups) as doing:
+        evaluations = scored(doing, plan, AFTER_TRAINING, plan.steps)
     progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
     return make_records(plan, progress, found)
 
+
+def _players(plan: Plan, task: Task, workers: int | None) -> int:
+    """Processes beside this one that an evaluation is worth; 0 where this one does it."""
+    count = min(workers or default_workers(), len(plan.seeds) * len(halves(plan.episodes)))
+    steps = len(plan.seeds) * plan.episodes * task.episode_limit
+    return count if count > 1 and (workers or steps > WORTH_STARTING) else 0
+
+
+# Environment steps above which it pays to start processes for an evaluation: about ten seconds of MuJoCo on one core.
+WORTH_STARTING = 150_000
 
 AFTER_TRAINING = 1_000_000  # number of the evaluations made by ``evaluate``, above any of a training
 
@@ -165,7 +212,3 @@ def standing(manifest: Manifest) -> str:
     if manifest.checkpoint is None:
         return f"has {len(progress.evaluations)} of {len(manifest.plan.seeds)} seeds"
     return f"stands at step {progress.step}"
-
-
-def _config(found: type[Algorithm], plain: dict[str, Any]) -> Any:
-    return found.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})

@@ -13,64 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
+from offbench.training.plan import Plan, Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class ScalingPlan(_Strict):
-    """``Scaling`` as plain numbers, so that a policy can act without the data it was trained on."""
-
-    mean: list[float]
-    std: list[float]
-    low: list[float]
-    high: list[float]
-    reward_scale: float
-    reward_shift: float
-
-
-# "mixed" is float32 with the hidden layers' products in bfloat16.
-Precision = Literal["float32", "float64", "mixed"]
-
-
-class Plan(_Strict):
-    """What a run is: two runs with equal plans on one machine give equal results."""
-
-    algorithm: str
-    algorithm_digest: str
-    config: dict[str, JsonValue]
-    dataset: str
-    dataset_revision: int
-    dataset_digest: str
-    observation_size: int
-    action_size: int
-    transforms: list[dict[str, JsonValue]]
-    scaling: ScalingPlan
-    task: str | None
-    seeds: list[int]
-    steps: int
-    evaluate_every: int
-    episodes: int
-    log_every: int
-    dtype: Precision
-    compiled: bool
-    group_size: int
-    device: str
-
-
-class Progress(_Strict):
+class Progress(Strict):
     """How far a run has come.
 
     Attributes:
@@ -90,7 +47,7 @@ class Progress(_Strict):
     complete: bool = False
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Plan, progress and the checkpoint that belongs to them; a learner's fit leaves none."""
 
     schema_version: Literal[1] = 1
@@ -174,26 +131,3 @@ class RunFolder:
             return dict(safetensors.torch.load_file(path))
         except (OSError, SafetensorError) as error:
             raise OffbenchError(f"the checkpoint {path} cannot be read ({error}); train the run anew") from error
-
-
-def torch_dtype(precision: Precision) -> torch.dtype:
-    """The dtype of parameters and data."""
-    return torch.float64 if precision == "float64" else torch.float32
-
-
-def differences(old: Plan, new: Plan) -> list[str]:
-    """The parts in which two plans differ so that one run cannot go on as the other, each with both values.
-
-    How many seeds share an update, and where, changes only rounding: a run may go on with another group size or device.
-    """
-    before, after = old.model_dump(), new.model_dump()
-    names = sorted(name for name in before.keys() - FREE_TO_CHANGE if before[name] != after[name])
-    return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
-
-
-FREE_TO_CHANGE = {"group_size", "device", "compiled"}
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

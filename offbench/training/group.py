@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
 from offbench.basis.policy import ObservingPolicy
+from offbench.basis.sharing import bind, room
 from offbench.data.scaling import Scaling
 from offbench.data.trajectories import Array
 from offbench.nn.random import stream
@@ -22,15 +23,22 @@ class Group:
     """Some of a run's seeds: their algorithm and its progress.
 
     The indices of update t of seed s are row t mod BLOCK of a block that depends on s and t div BLOCK alone, so they
-    are the same in any group and after any interruption.
+    are the same in any group, in any process and after any interruption.
     """
 
-    def __init__(self, algorithm: Algorithm, data: View, step: Step) -> None:
-        self.algorithm, self.data, self.step = algorithm, data, step
+    def __init__(self, algorithm: Algorithm, data: View | None, step: Step) -> None:
+        """Without ``data`` a group only acts."""
+        self.algorithm, self.step, self._data = algorithm, step, data
         self.totals = torch.zeros(
             len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
         )
         self._block: tuple[int, Tensor] | None = None
+
+    @property
+    def data(self) -> View:
+        """What it learns from."""
+        assert self._data is not None, "a group that only acts learns from nothing"
+        return self._data
 
     def advance(self, start: int, stop: int) -> None:
         """Make the updates [start, stop), adding their metrics to ``totals`` (metrics, seeds) on the device."""
@@ -47,37 +55,78 @@ class Group:
         drawn = [stream(seed, "indices", number).integers(len(self.data), size=shape) for seed in self.algorithm.seeds]
         return torch.from_numpy(np.stack(drawn, axis=1)).to(self.algorithm.device)
 
+    @property
+    def room(self) -> int:
+        """Bytes of memory that ``share`` needs."""
+        return room(self._tensors())
+
+    def share(self, memory: Tensor, offset: int, keep: bool) -> int:
+        """Keep all that updates change in memory (bytes,) from ``offset`` on, where other processes see it.
+
+        With ``keep`` this group's values go there, else it takes those that are there. Returns where they end.
+        """
+        return bind(self._tensors(), memory, offset, keep)
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self.algorithm.state().values(), self.totals]
+
+
+def halves(episodes: int) -> list[slice]:
+    """The parts of an evaluation's episodes that a policy acts in together.
+
+    They are what processes are given: two of each group, so that three groups keep two cores busy to the end.
+    """
+    middle = -(-episodes // 2)
+    return [slice(0, middle), slice(middle, episodes)] if episodes >= LEAST_DIVIDED else [slice(0, episodes)]
+
+
+LEAST_DIVIDED = 8
+
 
 class GroupPolicy(ObservingPolicy):
     """The deterministic policies of several groups, acting for all their seeds in one call.
 
-    Environments are ordered seeds first: seed 0 episode 0, seed 0 episode 1, ..., seed 1 episode 0, ...
+    Environments are ordered seeds first: seed 0 episode 0, seed 0 episode 1, ..., seed 1 episode 0, ... Each group acts
+    by itself in each part of its episodes, so that its numbers are those that it has alone, to the last bit.
     """
 
-    def __init__(self, algorithms: Sequence[Algorithm], scaling: Scaling) -> None:
+    def __init__(self, algorithms: Sequence[Algorithm], scaling: Scaling, parts: Sequence[slice] = ()) -> None:
+        """Act in ``parts`` of each seed's episodes, in all of them together if there are none."""
         self.algorithms, self.scaling = algorithms, scaling
-        self.sizes = [len(algorithm.seeds) for algorithm in algorithms]
-        self.seeds = sum(self.sizes)
-        self.parts = [algorithm.acting() for algorithm in algorithms]
+        self.seeds = sum(len(algorithm.seeds) for algorithm in algorithms)
+        self.parts = list(parts) or [slice(None)]
+        self.acting = [[algorithm.acting() for _ in self.parts] for algorithm in algorithms]
 
     def act(self, observations: Array) -> Array:
         """Actions (seeds * episodes, action) for observations (seeds * episodes, observation)."""
         inputs = self._split(np.asarray(self.scaling.states(observations)), self.algorithms[0].dtype)
         with torch.no_grad():
-            actions = torch.cat([part.act(own) for part, own in zip(self.parts, inputs, strict=True)])
-        return self.scaling.to_environment(actions.flatten(0, 1).cpu().numpy())
+            actions = [
+                torch.cat([acting.act(next(inputs)) for acting in own], dim=1)
+                if len(own) > 1
+                else own[0].act(next(inputs))
+                for own in self.acting
+            ]
+        return self.scaling.to_environment(torch.cat(actions).flatten(0, 1).cpu().numpy())
 
     def observe(self, rewards: Array) -> None:
         """Hear the rewards (seeds * episodes,) of the last actions."""
-        for part, own in zip(self.parts, self._split(rewards, self.algorithms[0].dtype), strict=True):
-            part.observe(own)
+        inputs = self._split(rewards, self.algorithms[0].dtype)
+        for own in self.acting:
+            for acting in own:
+                acting.observe(next(inputs))
 
     def reset(self, mask: Array) -> None:
         """Forget the past of the environments where mask (seeds * episodes,) is true."""
-        for part, own in zip(self.parts, self._split(mask, torch.bool), strict=True):
-            part.reset(own)
+        inputs = self._split(mask, torch.bool)
+        for own in self.acting:
+            for acting in own:
+                acting.reset(next(inputs))
 
-    def _split(self, column: Array, dtype: torch.dtype) -> Sequence[Tensor]:
-        """(seeds, episodes, ...) on the device for each group of seeds."""
+    def _split(self, column: Array, dtype: torch.dtype) -> Iterator[Tensor]:
+        """(seeds, episodes, ...) on the device for each part of each group."""
         rows = torch.from_numpy(column.reshape(self.seeds, -1, *column.shape[1:]))
-        return torch.split(rows.to(device=self.algorithms[0].device, dtype=dtype), self.sizes)
+        rows = rows.to(device=self.algorithms[0].device, dtype=dtype)
+        for own in torch.split(rows, [len(algorithm.seeds) for algorithm in self.algorithms]):
+            for part in self.parts:
+                yield own[:, part].contiguous()

@@ -61,6 +61,13 @@ class Display:
         else:
             self._say(text)
 
+    def note(self, text: str) -> None:
+        """Say something about how the run is made."""
+        if self.bar:
+            self.bar.console.print(f"{self.title}: {text}", highlight=False, markup=False)
+        else:
+            self._say(f"{self.title}: {text}")
+
     def _say(self, text: str) -> None:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)

@@ -6,9 +6,10 @@ import pytest
 
 from offbench.basis.resources import resources
 from offbench.catalog import cards as module
-from offbench.catalog.cards import Card, File, Recipe, card, cards, read_cards
+from offbench.catalog.cards import Card, File, card, cards, read_cards
 from offbench.environments.task import tasks
 from offbench.errors import OffbenchError, UnknownNameError
+from offbench.generation.recipe import Recipe
 from offbench.generation.recipes import RECIPES
 
 STITCH = resources() / "pointmaze" / "stitch-v0.toml"
@@ -130,7 +131,17 @@ def test_a_family_shares_what_stands_at_the_top(tmp_path):
         ('"one.hdf5"', '"ftp://host/one.hdf5"', "no address of the kinds http, https, file, hf"),
         ('"one.hdf5"', '"hf://datasets/me/it@main/one.hdf5"', "has no pinned revision"),
         ('"one.hdf5"', '""', "no plain file name"),
-        ('reader = "d4rl"', 'reader = "pickle"', "reader: Input should be 'd4rl', 'minari'"),
+        (
+            'reader = "d4rl"',
+            'reader = "pickle"',
+            "reader: 'pickle' is no format of single files of trajectories; native",
+        ),
+        (
+            'reader = "d4rl"',
+            'reader = "minari"',
+            "reader: 'minari' is no format of single files of trajectories; native",
+        ),
+        ('reader = "d4rl"', 'reader = "ipl"', "reader: 'ipl' is no format of single files"),
         ('reader = "d4rl"', "", "reader says what format the files have"),
         ('"https://other/two.hdf5"', '"https://other/two.hdf5", x', "cannot be read"),
         ("[[dataset]]", "[dataset]", "cannot be read"),

@@ -13,6 +13,7 @@ from offbench.catalog.cards import card, cards
 from offbench.catalog.loading import load
 from offbench.catalog.store import generated_path
 from offbench.cli import data
+from offbench.cli.data_show import histogram
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
 from offbench.errors import OffbenchError, UnknownNameError
@@ -162,7 +163,7 @@ def test_export_to_every_format(local, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     original = load(path)
     data.export_dataset(str(path), to="d4rl")
-    data.export_dataset(str(path), to="safetensors", output="other.offbench")
+    data.export_dataset(str(path), to="native", output="other.offbench")
     data.export_dataset(str(path), to="minari", output="hopper/two-v0")
     assert capsys.readouterr().out.count(": 2 episodes, 911 steps") == 3
     for made in ("local.hdf5", "other.offbench", "minari/hopper/two-v0"):
@@ -173,6 +174,35 @@ def test_export_to_every_format(local, tmp_path, monkeypatch, capsys):
         data.export_dataset(str(path), to="d4rl")
     with pytest.raises(OffbenchError, match="has two parts"):
         data.export_dataset(f"{source}?actions=50%-low", to="d4rl")
+    with pytest.raises(UnknownNameError, match="no format to write named 'npz'; nearest: d4rl, minari, native"):
+        data.export_dataset(str(path), to="npz")
+    assert main(["data", "export", "--help"]) == 0
+    assert "--to {native,minari,d4rl}" in capsys.readouterr().out
+
+
+def test_show_and_lint_take_files_and_folders(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    source = tmp_path / "hopper.hdf5"
+    shutil.copy(shared / "real" / "d4rl_slices" / "hopper_medium-v2.hdf5", source)
+    assert main(["data", "show", str(source)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        f"{source}\n  format    a D4RL-style HDF5 file of 465,333 bytes\n\n{source}: 2 episodes, 911 steps"
+    )
+    assert "episodes by return" in shown
+    assert "  note      " in shown
+    data.export_dataset(str(source), to="minari", output="hopper/two-v0")
+    capsys.readouterr()
+    for name in (str(tmp_path / "minari" / "hopper" / "two-v0"), "minari/hopper/two-v0"):
+        assert main(["data", "show", name]) == 0
+        assert "  format    a Minari dataset\n\nhopper/two-v0: 2 episodes, 911 steps" in capsys.readouterr().out
+        assert main(["data", "lint", name]) == 0
+        assert f"{name}: nothing found" in capsys.readouterr().out
+    assert main(["data", "lint", f"{source}?actions=none"]) == 0
+    (tmp_path / "x.hdf5").write_bytes(b"")
+    for command, *flags in (["show"], ["lint"], ["export", "--to", "d4rl"]):
+        assert main(["data", command, str(tmp_path / "x.hdf5"), *flags]) == 2
+        assert "x.hdf5 is empty" in capsys.readouterr().err
 
 
 def test_regenerate_compares_with_the_file_and_never_overwrites(shared, tmp_path, monkeypatch, capsys):
@@ -253,9 +283,9 @@ def test_every_command_has_an_example_that_names_it(name):
 
 
 def test_histogram_counts_everything_and_scales_its_bars():
-    lines = data.histogram(np.array([0.0] * 4 + [1.0] * 2 + [9.9]), bins=10, width=8).splitlines()
+    lines = histogram(np.array([0.0] * 4 + [1.0] * 2 + [9.9]), bins=10, width=8).splitlines()
     assert len(lines) == 10
     assert [int(line.split()[-1]) for line in lines] == [4, 2, 0, 0, 0, 0, 0, 0, 0, 1]
     assert [line.count("#") for line in lines] == [8, 4, 0, 0, 0, 0, 0, 0, 0, 2]
-    constant = data.histogram(np.full(5, 7.0), bins=3).splitlines()
+    constant = histogram(np.full(5, 7.0), bins=3).splitlines()
     assert sum(int(line.split()[-1]) for line in constant) == 5

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from faulty_server import FAULTS, Server, serving
 
-from offbench.catalog import download
-from offbench.catalog.download import Content, Patience, fetch
+from offbench.catalog import part
+from offbench.catalog.content import Content
+from offbench.catalog.download import fetch
+from offbench.catalog.http import Patience
 from offbench.errors import OffbenchError
 
 BODY = random.Random(0).randbytes(100_000)
@@ -268,7 +270,7 @@ def test_offline_nothing_is_asked(server, tmp_path, monkeypatch):
 
 
 def test_too_little_room_is_said_before_anything_is_written(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: _Usage(free=99_999))
+    monkeypatch.setattr(part.shutil, "disk_usage", lambda path: _Usage(free=99_999))
     with pytest.raises(OffbenchError, match=r"no room for the 100,000 bytes of file\.bin.*OFFBENCH_CACHE"):
         get(server, tmp_path)
     assert left(tmp_path) == set()

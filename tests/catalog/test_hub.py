@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from offbench.catalog import hub
+from offbench.catalog import hub, publishing
 from offbench.catalog.cards import card, read_cards
 from offbench.catalog.download import fetch
 from offbench.catalog.loading import load
@@ -131,7 +131,7 @@ def test_what_is_published_loads_from_its_pinned_card(endpoint, tmp_path, monkey
 def test_the_page_of_a_published_dataset_says_what_it_is(endpoint, tmp_path):
     original = load(SWINGUP)
     described = card(SWINGUP).model_copy(update={"licence": "CC-BY-4.0", "citation": "A, B", "known_defects": ("odd",)})
-    page = hub.readme(original, described, "swingup-v0.offbench")
+    page = publishing.readme(original, described, "swingup-v0.offbench")
     assert page.startswith("---\nlicense: cc-by-4.0\ntags:\n")
     for part in ("500 episodes, 100,000 steps", "- odd\n", "Please cite: A, B."):
         assert part in page
@@ -142,7 +142,9 @@ def test_a_card_is_written_so_that_it_reads_back_the_same(tmp_path):
     odd = 'quotes " and \\ and\nlines, ünïcode \t'
     described = card(SWINGUP).model_copy(update={"description": odd, "known_defects": (odd, "b"), "citation": odd})
     url = f"hf://datasets/me/it@{COMMIT}/x.offbench"
-    (tmp_path / "card.toml").write_text(hub.card_text(described, url, tmp_path / "x.offbench", 7), encoding="utf-8")
+    (tmp_path / "card.toml").write_text(
+        publishing.card_text(described, url, tmp_path / "x.offbench", 7), encoding="utf-8"
+    )
     (read,) = read_cards(tmp_path / "card.toml")
     assert (read.description, read.known_defects, read.citation) == (odd, (odd, "b"), odd)
     assert (read.steps, read.reader, read.files[0].size, read.recipe) == (7, "native", 7, None)

@@ -31,7 +31,7 @@ def test_generated_on_first_use_and_mapped_afterwards(small, tmp_path, monkeypat
     assert first.steps == 1600
     assert first.provenance.dataset == STITCH
     assert first.provenance.task == "pointmaze-stitch"
-    monkeypatch.setattr("offbench.generation.recipes.generate", lambda *_: pytest.fail("generated a second time"))
+    monkeypatch.setattr("offbench.catalog.generated.generate", lambda *_: pytest.fail("generated a second time"))
     again = load(STITCH, cache=tmp_path)
     assert again.digest == first.digest
     assert again.provenance == first.provenance
@@ -106,7 +106,7 @@ def test_what_does_not_exist_is_told_apart(tmp_path):
     ):
         with pytest.raises(DataError, match=r"there is no file .*missing"):
             load(source)
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="is an empty folder"):
         load(tmp_path)
     with pytest.raises(UnknownNameError, match=r"no dataset named 'offbench/pointmaze/stitch'.*stitch-v0"):
         load("offbench/pointmaze/stitch")

@@ -62,7 +62,9 @@ def test_a_dataset_that_minari_recorded_loads_by_its_id_and_is_cached(recorded, 
 
 def test_the_folder_of_a_minari_dataset_loads_too(recorded, tmp_path):
     assert load(tmp_path / "minari/pendulum/random-v0").steps == 21
-    with pytest.raises(DataError, match="not one of Minari"):
+    with pytest.raises(
+        DataError, match=r"is a folder that holds .*Minari dataset, which has data/metadata.json, would be right"
+    ):
         load(tmp_path)
 
 

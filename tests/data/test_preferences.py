@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, chi2
-from trajectory_strategies import Episode, episode_lists, pack
 
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments, segments
 from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
-from offbench.formats import native
 
 EXAMPLES = settings(max_examples=80, deadline=None)
 PAIRS = 20_000
@@ -264,30 +260,7 @@ def test_without_known_steps_equal_segments_are_kept_apart() -> None:
         preferences.split(2)
 
 
-# -------------------------------------------------------------------- files and validation
-
-
-@given(episode_lists(least=1, d4rl=True, rewards=True), st.integers(0, 9))
-@EXAMPLES
-def test_files_give_back_the_same(given: tuple[list[Episode], Episode], seed: int) -> None:
-    trajectories = pack(*given)
-    if trajectories.actions is None:
-        return
-    preferences = Preferences.from_teacher(trajectories, Teacher(), pairs=5, length=1, seed=seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.offbench"
-        preferences.save(path)
-        loaded = Preferences.load(path, verify=True)
-        assert loaded.digest == preferences.digest
-        assert loaded.provenance == preferences.provenance
-        assert not loaded.first.observations.flags.writeable
-        with pytest.raises(DataError, match=r"a safetensors file without trajectories"):
-            native.load(path)
-        content = bytearray(path.read_bytes())
-        content[-1] ^= 1
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=r"is damaged|does not have the recorded digest"):
-            Preferences.load(path, verify=True)
+# -------------------------------------------------------------------- validation
 
 
 def some(**changes: Any) -> Preferences:

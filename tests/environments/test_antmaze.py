@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from offbench.environments.antmaze import AntMazeSimulator
-from offbench.environments.simulator import GymnasiumSimulator, make_environment, make_simulator
+from offbench.environments.simulator import GymnasiumSimulator, make_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
 

@@ -13,7 +13,8 @@ import pytest
 from offbench.data.trajectories import Trajectories
 from offbench.environments import d4rl_dynamics
 from offbench.environments.locomotion import LocomotionSimulator
-from offbench.environments.simulator import GymnasiumSimulator, _quiet, make_environment, make_simulator
+from offbench.environments.simulator import GymnasiumSimulator, make_simulator
+from offbench.environments.single import _quiet, make_environment
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.formats.hdf5 import read_hdf5

@@ -5,7 +5,8 @@ import pytest
 
 from offbench.environments import mujoco_states
 from offbench.environments.locomotion import LocomotionSimulator
-from offbench.environments.simulator import make_environment, make_simulator, make_state_simulator
+from offbench.environments.simulator import make_simulator, make_state_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
 

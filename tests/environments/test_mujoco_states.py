@@ -9,7 +9,6 @@ from offbench.environments.mujoco_states import (
     STATES_PER_THREAD,
     CompiledStates,
     ThreadedStates,
-    available_threads,
     has_batch,
     make_states,
 )
@@ -152,8 +151,7 @@ def test_the_fastest_exact_kind_is_chosen(monkeypatch):
     assert isinstance(make_states(MODEL, 2), ThreadedStates)
 
 
-def test_errors_and_counts():
-    assert available_threads() >= 1
+def test_errors():
     with pytest.raises(OffbenchError, match="0 states on 1 threads"):
         make_states(MODEL, 0, threads=1)
     with pytest.raises(OffbenchError, match="1 states on 0 threads"):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from offbench.environments.pendulum import PendulumSimulator
-from offbench.environments.simulator import make_environment, make_simulator, make_state_simulator
+from offbench.environments.simulator import make_simulator, make_state_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 

@@ -10,7 +10,7 @@ from PIL import Image
 from offbench.data.trajectories import Trajectories
 from offbench.environments import pictures
 from offbench.environments.pictures import Film, check_output, film
-from offbench.environments.simulator import make_environment
+from offbench.environments.single import make_environment
 from offbench.environments.task import Reference, Task, task
 from offbench.errors import OffbenchError
 

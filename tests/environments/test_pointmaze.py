@@ -3,7 +3,7 @@ import pytest
 
 from offbench.environments import mujoco_states
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.simulator import make_environment
+from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 
 MAZES = {

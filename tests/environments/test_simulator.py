@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.simulator import GymnasiumSimulator, Step, _quiet, make_environment, make_simulator
+from offbench.environments.protocol import Step
+from offbench.environments.simulator import GymnasiumSimulator, make_simulator
+from offbench.environments.single import _quiet, make_environment
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
 from offbench.generation.recording import record

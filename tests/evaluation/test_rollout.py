@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from offbench.environments.simulator import make_environment, make_simulator
+from offbench.environments.simulator import make_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import task
 from offbench.evaluation.rollout import Evaluator, environment_seeds, returns
 from offbench.generation.recording import record

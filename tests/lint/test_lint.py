@@ -14,7 +14,7 @@ from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats import native
 from offbench.lint.checks import lint, place
-from offbench.lint.files import lint_file, lint_hdf5, lint_rows
+from offbench.lint.files import lint_file, lint_rows
 from offbench.lint.findings import Expected, Finding, TaskFacts
 
 
@@ -332,14 +332,14 @@ def test_published_slices_have_the_known_defects_and_no_others(shared: Path):
     paths = sorted((shared / "real" / "d4rl_slices").glob("*.hdf5"))
     assert {path.stem for path in paths} > DEFECTS.keys()
     for path in paths:
-        found = lint_hdf5(path)
+        found = lint_file(path)
         assert [each.code for each in found if each.severity != "note"] == DEFECTS.get(path.stem, []), path.stem
         assert set(codes(found, "note")) <= NOTES, path.stem
 
 
 def test_the_reset_inside_an_antmaze_episode_is_a_jump(shared: Path):
     path = shared / "real" / "d4rl_slices" / "antmaze-large-play-v0.hdf5"
-    found = {each.code: each for each in lint_hdf5(path)}
+    found = {each.code: each for each in lint_file(path)}
     assert found["reset-inside-episode"].row == 1000
     assert found["end-flag-misplaced"].row == 998
     with h5py.File(path) as file:
@@ -363,7 +363,7 @@ def test_neorl2_and_the_pendulum_replay_are_sound(shared: Path):
     [("antmaze-umaze-v0", 700, 701), ("pen-human-v1", 100, 200), ("door-human-v1", 200, 300)],
 )
 def test_published_episodes_beyond_the_clock_are_noted(shared: Path, name: str, limit: int, longest: int):
-    found = lint_hdf5(shared / "real" / "d4rl_slices" / f"{name}.hdf5", TaskFacts("the task", limit))
+    found = lint_file(shared / "real" / "d4rl_slices" / f"{name}.hdf5", TaskFacts("the task", limit))
     note = next(each for each in found if each.code == "longer-than-limit")
     assert (note.severity, note.count) == ("note", 2)
     assert f"longer than the {limit} steps of the task, first episode 0 with {longest}" in note.message

@@ -19,8 +19,8 @@ from offbench.errors import DataError, OffbenchError
 from offbench.evaluation.rollout import environment_seeds, returns
 from offbench.formats import native
 from offbench.report.table import build
-from offbench.training.fitting import fit
-from offbench.training.loop import Interrupted
+from offbench.training.interruption import Interrupted
+from offbench.training.learner import fit
 
 QUICK = {"steps": 7, "episodes": 3, "quiet": True}
 SWINGUP = "offbench/pendulum/swingup-v0"

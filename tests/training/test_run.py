@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
+from runs import COMMAND, SMALL, checkpoint, outcome, same, wait_for_step
 
 import offbench
 from offbench.algorithms import registry
@@ -17,30 +17,8 @@ from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError
-from offbench.evaluation.record_files import read_records
 from offbench.evaluation.rollout import environment_seeds, returns
 from offbench.formats import native
-
-SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
-
-
-def checkpoint(folder) -> dict[str, torch.Tensor]:
-    (path,) = folder.glob("checkpoint-*.safetensors")
-    return safetensors.torch.load_file(path)
-
-
-def outcome(folder) -> list[dict]:
-    """Everything in the records that must not depend on when and how often the run was interrupted."""
-    records = [record.model_dump(mode="json") for record in read_records([folder])]
-    for record in records:
-        for name in ("created", "wall_seconds", "evaluation_seconds", "git_commit", "hardware", "group_size"):
-            del record[name]
-    return records
-
-
-def same(one, other) -> bool:
-    a, b = checkpoint(one), checkpoint(other)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and outcome(one) == outcome(other)
 
 
 def test_a_run_is_recorded_scored_and_opened_again(pendulum_file, tmp_path):
@@ -107,13 +85,6 @@ def test_groups_change_rounding_only(pendulum_file, tmp_path, dtype):
     assert largest < (1e-8 if dtype == "float64" else 1e-4)
 
 
-COMMAND = """
-import sys, offbench
-from offbench.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def start(pendulum_file, folder, steps, *more):
     arguments = ["train", "iql", str(pendulum_file), "--seeds", "2", "--steps", str(steps), "--output", str(folder)]
     arguments += ["--hidden", "16", "--batch-size", "16", "--episodes", "2", "--compile", "never"]
@@ -125,17 +96,6 @@ def start(pendulum_file, folder, steps, *more):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-
-
-def wait_for_step(folder, step, process):
-    """Until the run's manifest has come to a step."""
-    for _ in range(6000):
-        manifest = folder / "manifest.json"
-        if manifest.exists() and json.loads(manifest.read_text())["progress"]["step"] >= step:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise AssertionError(f"the run never came to step {step}")
 
 
 def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path):
@@ -275,3 +235,14 @@ def test_what_a_kill_left_half_written_is_removed(pendulum_file, tmp_path):
     left.write_bytes(b"half")
     offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
     assert not left.exists()
+
+
+def test_updates_have_one_thread_and_the_user_gets_the_others_back(pendulum_file, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run = offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert run.records[0].hardware["threads"] == "1"

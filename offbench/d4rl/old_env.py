@@ -1,0 +1,106 @@
+"""OpenAI Gym's environment as it was until 2022, and Gymnasium's environments as such ones.
+
+``reset()`` returns the observation, ``step(action)`` four values, of which ``done`` is termination or time limit, and
+``seed(s)`` seeds the next reset. A time limit shows as ``info["TimeLimit.truncated"]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+from offbench.errors import OffbenchError
+
+
+class Env:
+    """An environment of the old interface."""
+
+    metadata: dict[str, Any] = {"render.modes": []}
+    reward_range = (-float("inf"), float("inf"))
+    spec: Any = None
+    action_space: Any = None
+    observation_space: Any = None
+
+    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+        """Advance by one step: observation, reward, done, info."""
+        raise NotImplementedError
+
+    def reset(self) -> Any:
+        """Start an episode; returns the observation."""
+        raise NotImplementedError
+
+    def render(self, mode: str = "human") -> Any:
+        """Draw the present state."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+
+    def seed(self, seed: int | None = None) -> Any:
+        """Seed the next reset."""
+        return []
+
+    @property
+    def unwrapped(self) -> Env:
+        """The innermost environment."""
+        return self
+
+    def __enter__(self) -> Env:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} instance>" if self.spec is None else f"<{type(self).__name__}<{self.spec.id}>>"
+
+
+class Adapted(Env):
+    """A Gymnasium environment under the old interface."""
+
+    def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
+        self.environment = environment
+        self.action_space, self.observation_space = environment.action_space, environment.observation_space
+        self.metadata, self.spec = environment.metadata, environment.spec
+        self._elapsed_steps = 0
+        self._seed: int | None = None
+
+    @property
+    def _max_episode_steps(self) -> int | None:
+        limit = getattr(self.environment.unwrapped, "_max_episode_steps", None)
+        return limit if limit is not None else getattr(self.spec, "max_episode_steps", None)
+
+    def seed(self, seed: int | None = None) -> list[int | None]:
+        """Seed the next reset; later ones go on from there."""
+        self._seed = seed
+        return [seed]
+
+    def reset(self, **kwargs: Any) -> Any:
+        """Start an episode; returns the observation."""
+        observation, _ = self.environment.reset(**{"seed": self._seed, **kwargs})
+        self._seed, self._elapsed_steps = None, 0
+        return observation
+
+    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+        """Advance by one step: observation, reward, done, info."""
+        observation, reward, terminated, truncated, info = self.environment.step(action)
+        self._elapsed_steps += 1
+        if truncated:
+            info = {**info, "TimeLimit.truncated": not terminated}
+        return observation, float(reward), bool(terminated or truncated), info
+
+    def render(self, mode: str = "human") -> Any:
+        """A picture (height, width, 3) uint8 for "rgb_array"; there is no window."""
+        if mode != "rgb_array" or self.environment.render_mode != "rgb_array":
+            raise OffbenchError(f"render(mode={mode!r}) is not offered here; a picture by mode='rgb_array' may be")
+        return self.environment.render()
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+        self.environment.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "environment" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.environment.unwrapped, name)

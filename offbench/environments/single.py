@@ -1,0 +1,85 @@
+"""One Gymnasium environment of a task, as batched simulators, pictures and D4RL's names start from it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from offbench.environments.task import Task
+from offbench.errors import OffbenchError
+
+
+def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
+    """One Gymnasium environment of a task, with its time limit and dynamics and without the checks meant for authors.
+
+    Raises:
+        OffbenchError: Gymnasium does not know or cannot make it, its actions are no box, or ``task.observation``
+            does not name entries of its observation.
+    """
+    if "gymnasium-robotics" in task.simulator:
+        _register_robotics()
+    try:
+        with _quiet():
+            environment: gymnasium.Env[Any, Any] = gymnasium.make(
+                task.environment, max_episode_steps=task.episode_limit, disable_env_checker=True, **task.arguments
+            )
+            if task.dynamics == "d4rl":
+                # Imported here because few tasks need it, and it needs MuJoCo.
+                from offbench.environments.d4rl_dynamics import record_as_d4rl
+
+                record_as_d4rl(environment, task.environment)
+    except Exception as error:  # an environment that does not suit the installed simulator may raise anything
+        reason = str(error) or f"{type(error).__name__} in its own code"
+        raise OffbenchError(f"environment {task.environment} of task {task.name} cannot be made: {reason}") from error
+    # Gymnasium-Robotics leaves the compiled maze's XML behind in the temporary folder, one file an environment.
+    if leftover := getattr(environment.unwrapped, "tmp_xml_file_path", None):
+        Path(leftover).unlink(missing_ok=True)
+    if not isinstance(environment.action_space, gymnasium.spaces.Box):
+        raise OffbenchError(f"{task.environment} has actions {environment.action_space}; a box of numbers is needed")
+    space = environment.observation_space
+    entries = list(space) if isinstance(space, gymnasium.spaces.Dict) else []
+    if set(task.observation) - set(entries) or (entries and not task.observation):
+        raise OffbenchError(
+            f"task {task.name} takes the observation entries {list(task.observation)}; {task.environment} has {entries}"
+        )
+    return environment
+
+
+def _register_robotics() -> None:
+    # Importing the package registers its environments and prints a notice about hand environments to stderr.
+    with contextlib.redirect_stderr(io.StringIO()):
+        import gymnasium_robotics
+
+    if "PointMaze_UMaze-v3" not in gymnasium.registry:
+        gymnasium.register_envs(gymnasium_robotics)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence two notices that say nothing to a user: D4RL's environments are old, and so is HalfCheetah's XML."""
+    import mujoco as _mujoco
+
+    mujoco: Any = _mujoco  # an extension module without type stubs
+
+    def forward(message: str) -> None:
+        if "settotalmass" not in message:
+            warnings.warn(f"MuJoCo: {message}", RuntimeWarning, stacklevel=2)
+
+    # The hook came with the MuJoCo whose compiler gives that notice; earlier ones have nothing to silence.
+    hook = hasattr(mujoco, "get_mju_user_warning")
+    before = mujoco.get_mju_user_warning() if hook else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is out of date", category=DeprecationWarning)
+        if hook:
+            mujoco.set_mju_user_warning(forward)
+        try:
+            yield
+        finally:
+            if hook:
+                mujoco.set_mju_user_warning(before)

@@ -1,0 +1,53 @@
+"""What is refused before a run begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+
+from offbench.data.trajectories import Array, Trajectories
+from offbench.environments.task import Task
+from offbench.errors import OffbenchError
+from offbench.training.views import check_sizes
+
+
+def action_range(data: Trajectories, task: Task | None) -> tuple[Array, Array] | None:
+    """The task's, once the data were found to fit it."""
+    if task is None:
+        return None
+    size = 0 if data.actions is None else data.actions.shape[1]
+    low, high = check_sizes(task, observation_size(data), size, "the dataset")
+    return low, high
+
+
+def observation_size(data: Trajectories) -> int:
+    """Numbers in one observation; 0 where it is no vector, which fits no task."""
+    return data.observations.shape[1] if data.observations.ndim == 2 else 0
+
+
+def check_hyperparameters(config: Any) -> None:
+    """Refuse what no algorithm can mean: numbers that are not finite, and batches or layers of nothing."""
+    for name, value in dataclasses.asdict(config).items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        if not all(math.isfinite(part) for part in parts if isinstance(part, float)):
+            raise OffbenchError(f"{name} must be finite, not {value}")
+        if name in ("batch_size", "hidden") and any(part < 1 for part in parts):
+            raise OffbenchError(f"{name} must be at least 1, not {value}")
+
+
+def device_of(name: str) -> str:
+    """The device of that name, "auto" being a GPU where there is one; an OffbenchError where it does not exist."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdecimal())):
+        raise OffbenchError(f"there is no device {name!r}; use cpu, cuda, cuda:<number> or auto")
+    count = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
+    if kind == "cuda" and count == 0:
+        raise OffbenchError(f"the device {name} was asked for and this machine has no usable GPU; use cpu or auto")
+    if number and int(number) >= count:
+        raise OffbenchError(f"the device {name} was asked for and this machine has {count} GPUs, cuda:0 the first")
+    return name

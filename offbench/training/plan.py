@@ -1,0 +1,110 @@
+"""What a run is: its plan, which its folder keeps and its worker processes are told."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from offbench.algorithms import registry
+from offbench.data.scaling import Scaling
+from offbench.evaluation.record import digest_of
+
+
+class Strict(BaseModel):
+    """Every field is known and every number finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ScalingPlan(Strict):
+    """``Scaling`` as plain numbers, so that a policy can act without the data it was trained on."""
+
+    mean: list[float]
+    std: list[float]
+    low: list[float]
+    high: list[float]
+    reward_scale: float
+    reward_shift: float
+
+    @classmethod
+    def of(cls, scaling: Scaling) -> ScalingPlan:
+        """The numbers of a scaling."""
+        return cls(
+            mean=scaling.mean.tolist(),
+            std=scaling.std.tolist(),
+            low=scaling.low.tolist(),
+            high=scaling.high.tolist(),
+            reward_scale=scaling.reward_scale,
+            reward_shift=scaling.reward_shift,
+        )
+
+    def scaling(self) -> Scaling:
+        """The scaling of these numbers."""
+        mean, std, low, high = (np.array(v, np.float32) for v in (self.mean, self.std, self.low, self.high))
+        return Scaling(mean, std, low, high, self.reward_scale, self.reward_shift)
+
+
+# "mixed" is float32 with the hidden layers' products in bfloat16.
+Precision = Literal["float32", "float64", "mixed"]
+
+
+class Plan(Strict):
+    """What a run is: two runs with equal plans on one machine give equal results."""
+
+    algorithm: str
+    algorithm_digest: str
+    config: dict[str, JsonValue]
+    dataset: str
+    dataset_revision: int
+    dataset_digest: str
+    observation_size: int
+    action_size: int
+    transforms: list[dict[str, JsonValue]]
+    scaling: ScalingPlan
+    task: str | None
+    seeds: list[int]
+    steps: int
+    evaluate_every: int
+    episodes: int
+    log_every: int
+    dtype: Precision
+    compiled: bool
+    group_size: int
+    device: str
+
+    @property
+    def settings_digest(self) -> str:
+        """Digest of all that a result depends on by more than rounding."""
+        return digest_of(self.model_dump(exclude=FREE_TO_CHANGE, mode="json"))
+
+
+def config_of(found: Any, plain: dict[str, Any]) -> Any:
+    """The config of an algorithm or a learner from what a plan holds of it, where JSON made lists of tuples."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    return registry.configure(found, "", values)
+
+
+def torch_dtype(precision: Precision) -> torch.dtype:
+    """The dtype of parameters and data."""
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """The parts in which two plans differ so that one run cannot go on as the other, each with both values.
+
+    How many seeds share an update, and where, changes only rounding: a run may go on with another group size or device.
+    """
+    before, after = old.model_dump(), new.model_dump()
+    names = sorted(name for name in before.keys() - FREE_TO_CHANGE if before[name] != after[name])
+    return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
+
+
+FREE_TO_CHANGE = {"group_size", "device", "compiled"}
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,37 @@
+"""Which group is updated next, and how far: whichever process is free takes the one that is furthest behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class Schedule:
+    """The way of all groups from one update to another, in pieces that processes take in turn.
+
+    A piece ends at the multiples of ``intervals`` (a block of indices, a line of the log), so that a process that
+    becomes free finds work soon and every group is seen at each of them.
+    """
+
+    def __init__(self, groups: int, start: int, stop: int, intervals: Sequence[int]) -> None:
+        self.positions, self.stop, self.intervals = [start] * groups, stop, tuple(intervals)
+        self._taken: dict[int, int] = {}
+
+    def take(self, hurry: bool = False) -> tuple[int, int, int] | None:
+        """(group, start, stop) of the next piece; None while there is none to be had.
+
+        In a ``hurry`` the way ends where the foremost group is, or will be: as soon as all stand at the same update.
+        """
+        if hurry:
+            self.stop = max([*self.positions, *self._taken.values()])
+        free = [group for group in range(len(self.positions)) if group not in self._taken]
+        behind = [group for group in free if self.positions[group] < self.stop]
+        if not behind:
+            return None
+        group = min(behind, key=lambda each: self.positions[each])
+        start = self.positions[group]
+        self._taken[group] = min(self.stop, *((start // every + 1) * every for every in self.intervals))
+        return group, start, self._taken[group]
+
+    def give_back(self, group: int) -> None:
+        """The piece that was taken of a group is done."""
+        self.positions[group] = self._taken.pop(group)

@@ -1,0 +1,109 @@
+"""Who does the work of a run: this process, or workers that are handed its plan, its data and its memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from offbench.algorithms import registry
+from offbench.basis.sharing import SharedMemory
+from offbench.data.trajectories import Trajectories
+from offbench.environments.task import Task
+from offbench.formats import native
+from offbench.training.crew import Alone, Crew, Team
+from offbench.training.folder import RunFolder
+from offbench.training.group import Group
+from offbench.training.plan import Plan, config_of
+from offbench.training.work import Work
+
+
+@contextmanager
+def team(
+    workers: int,
+    work: Work,
+    plan: Plan,
+    task: Task | None,
+    groups: Sequence[Group] = (),
+    data: Trajectories | None = None,
+    folder: RunFolder | None = None,
+) -> Iterator[Team]:
+    """Whoever does ``work`` for the length of the block: this process, or ``workers`` if that is not 0.
+
+    Args:
+        workers: processes beside this one.
+        work: what this process would do.
+        plan: of the run.
+        task: what is scored in.
+        groups: whose states move into memory that the workers see.
+        data: what is learned from; mapped by the workers from the file that they lie in, or from one in ``folder``.
+        folder: of the run, for data that lie in no file.
+
+    Raises:
+        OffbenchError: data that lie in no file cannot be written to the folder.
+    """
+    if not workers:
+        with _closed(Alone(work)) as alone:
+            yield alone
+        return
+    memory = SharedMemory(sum(group.room for group in groups))
+    offset = 0
+    for group in groups:
+        offset = group.share(memory.tensor(), offset, keep=True)
+    order: dict[str, Any] = {
+        "plan": plan.model_dump(mode="json"),
+        "task": task and task.model_dump(mode="json"),
+        "data": None,
+        "provenance": None if data is None else dataclasses.asdict(data.provenance),
+        "memory": memory.descriptor,
+        "bytes": memory.size,
+    }
+    with _file(data, plan, folder) as path:
+        order["data"] = path and str(path)
+        with _closed(Crew(workers, order, [memory.descriptor])) as crew:
+            yield crew
+
+
+@contextmanager
+def _closed(some: Team) -> Iterator[Team]:
+    try:
+        yield some
+    finally:
+        some.close()
+
+
+@contextmanager
+def _file(data: Trajectories | None, plan: Plan, folder: RunFolder | None) -> Iterator[Path | None]:
+    """A native file that holds the data: the one that they are mapped from, or one for the length of the block."""
+    found = None if data is None else native.file_of(data, plan.dataset_digest)
+    if data is None or found is not None:
+        yield found
+        return
+    assert folder is not None
+    scratch = folder.path / f".data-{os.getpid()}.part"  # a name that the next run in the folder clears away
+    try:
+        native.save(data, scratch)
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def obstacle(found: Any, config: Any, plan: Plan) -> str | None:
+    """Why this algorithm cannot be handed to another process; None where it can."""
+    if os.name != "posix":
+        return "this system shares no memory by descriptor"
+    module = registry.title(found).partition(":")[0]
+    try:
+        importable = module != "__main__" and importlib.util.find_spec(module) is not None
+        same = importable and registry.find(plan.algorithm) is found
+    except (ImportError, ValueError):
+        same = False
+    if not same:
+        return f"{registry.title(found)} cannot be imported by another process; write it to a file"
+    if config_of(found, plan.config) != config:
+        return f"the hyperparameters of {plan.algorithm} do not come back from what a record holds of them"
+    return None

@@ -1,0 +1,103 @@
+"""A worker process: it is told what a run is, and does jobs until the process that started it is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from offbench.algorithms import registry
+from offbench.basis.sharing import SharedMemory
+from offbench.data.trajectories import Provenance, Trajectories
+from offbench.environments.task import Task
+from offbench.errors import OffbenchError
+from offbench.formats import native
+from offbench.training.compilation import keep_memory
+from offbench.training.fitting import Fits
+from offbench.training.group import Group
+from offbench.training.plan import Plan, ScalingPlan, config_of, torch_dtype
+from offbench.training.views import make_view
+from offbench.training.work import Updates, Work, make_groups
+
+
+def main() -> None:
+    """Serve the line whose descriptor is the first argument, for the process whose id is the second."""
+    descriptor, parent = (int(word) for word in sys.argv[1:3])
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    torch.set_num_threads(1)
+    keep_memory()
+    line = socket.socket(fileno=descriptor)
+    with line, line.makefile("rb") as messages:
+        order = json.loads(messages.readline())
+        work: Work | None = None
+        for message in messages:
+            answer: dict[str, Any]
+            try:
+                work = work or prepared(order)
+                answer = {"result": work.do(json.loads(message))}
+            except OffbenchError as error:
+                answer = {"error": str(error), "trace": ""}
+            except Exception as error:
+                answer = {"error": f"a worker process failed: {registry.cause(error)}", "trace": traceback.format_exc()}
+            line.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def prepared(order: dict[str, Any]) -> Work:
+    """The work of a run: ``order`` has its plan, and where its data and its memory are.
+
+    Raises:
+        OffbenchError: code or data are no longer those of the plan.
+    """
+    plan = Plan.model_validate(order["plan"])
+    task = Task.model_validate(order["task"]) if order["task"] else None
+    found = registry.find(plan.algorithm)
+    if registry.source_digest(found) != plan.algorithm_digest:
+        raise OffbenchError(f"the source of {plan.algorithm} changed while it was about to train; start again")
+    config = config_of(found, plan.config)
+    data = _data(plan, order["data"], order["provenance"]) if order["data"] else None
+    if not registry.is_algorithm(found):
+        assert data is not None
+        return Fits(plan, found, config, data, task)
+    view = None
+    if data is not None:
+        low, high = plan.scaling.scaling().low, plan.scaling.scaling().high
+        view = make_view(found, config, data, (low, high), "cpu", torch_dtype(plan.dtype))
+        if ScalingPlan.of(view.scaling) != plan.scaling:
+            raise OffbenchError("a worker process scales the data otherwise than the run; train with --workers 1")
+    groups = make_groups(found, config, plan, view, plan.compiled)
+    _share(groups, SharedMemory(order["bytes"], order["memory"]))
+    return Updates(plan, groups, task)
+
+
+def _data(plan: Plan, path: str, provenance: dict[str, Any]) -> Trajectories:
+    """The trajectories of the run, mapped."""
+    data = native.load(path)
+    if native.recorded_digest(Path(path)) != plan.dataset_digest:
+        raise OffbenchError(f"the data in {path} changed while the run was about to start; start it again")
+    return replace(data, provenance=Provenance(**(provenance | {"notes": tuple(provenance["notes"])})))
+
+
+def _share(groups: list[Group], memory: SharedMemory) -> None:
+    offset = 0
+    for group in groups:
+        offset = group.share(memory.tensor(), offset, keep=False)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended, even in the middle of a long job."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

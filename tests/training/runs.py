@@ -1,0 +1,48 @@
+"""What tests of whole runs share."""
+
+import json
+import time
+
+import safetensors.torch
+import torch
+
+from offbench.evaluation.record_files import read_records
+
+SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
+
+
+def checkpoint(folder) -> dict[str, torch.Tensor]:
+    (path,) = folder.glob("checkpoint-*.safetensors")
+    return safetensors.torch.load_file(path)
+
+
+def outcome(folder) -> list[dict]:
+    """Everything in the records that must not depend on when and how often the run was interrupted."""
+    records = [record.model_dump(mode="json") for record in read_records([folder])]
+    for record in records:
+        for name in ("created", "wall_seconds", "evaluation_seconds", "git_commit", "hardware", "group_size"):
+            del record[name]
+    return records
+
+
+def same(one, other) -> bool:
+    a, b = checkpoint(one), checkpoint(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and outcome(one) == outcome(other)
+
+
+COMMAND = """
+import sys, offbench
+from offbench.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def wait_for_step(folder, step, process):
+    """Until the run's manifest has come to a step."""
+    for _ in range(6000):
+        manifest = folder / "manifest.json"
+        if manifest.exists() and json.loads(manifest.read_text())["progress"]["step"] >= step:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError(f"the run never came to step {step}")
