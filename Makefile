@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # Tests run in as many processes as this one may use cores.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
+WORKERS ?= $(shell $(BIN)/python -c 'from offbench.basis.cores import usable_cores; print(usable_cores())')
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 # Files whose names begin with _ are shared by the others; suite.py runs all tests several times, and is run by itself.

@@ -22,7 +22,8 @@ hypothesis.settings.load_profile("patient")
 
 
 def pytest_runtest_setup() -> None:
-    """Once something was exported to ONNX, list the operators no more: each export does so, for half of its time."""
+    """Check shapes anew. Once something was exported to ONNX, list the operators no more, as each export does."""
+    shape_checks.forget()
     exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
     if exporter is not None and "onnxscript" in sys.modules:
         apis = exporter.onnxscript_apis

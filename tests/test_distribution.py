@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from offbench.catalog.cards import cards
+from offbench.environments.task import tasks
+
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
@@ -91,13 +94,40 @@ def test_the_source_distribution_holds_the_checkout_and_builds_the_same_wheel(di
     assert contents(dist) == contents(dist / "direct")
 
 
-PROGRAM = """
+FOUND_INSIDE = """
 import pathlib, sys
 import offbench
 from offbench.basis.resources import resources
-inside = pathlib.Path(sys.prefix)
+inside = pathlib.Path(sys.argv[1])
 assert pathlib.Path(offbench.__file__).is_relative_to(inside), offbench.__file__
 assert resources().is_relative_to(inside), resources()
+"""
+
+WITHOUT_DEPENDENCIES = """
+from offbench.catalog.cards import cards
+from offbench.cli.main import main
+from offbench.environments.task import tasks
+print(len(cards()), len(tasks()))
+train = ["train", "bc", "offbench/pendulum/swingup-v0", "--seeds", "1", "--steps", "3", "--episodes", "1"]
+sys.exit(main(train) or main(["report", "table", "runs", "--format", "csv"]))
+"""
+
+
+def test_a_wheel_installed_elsewhere_has_cards_and_tasks_and_works(dist: Path, tmp_path: Path):
+    (wheel,) = dist.glob("*.whl")
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    variables = os.environ | {"PYTHONPATH": str(target), "OFFBENCH_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", FOUND_INSIDE + WITHOUT_DEPENDENCIES, target]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first == f"{len(cards())} {len(tasks())}"
+    assert any(line.startswith("offbench/pendulum/swingup-v0,") for line in rest)
+
+
+PROGRAM = """
 data = offbench.load("offbench/pendulum/swingup-v0")
 run = offbench.train("iql", data, seeds=2, steps=200, episodes=1, output="runs/iql", quiet=True)
 for record in offbench.evaluate(run.folder, episodes=2):
@@ -148,7 +178,7 @@ def python(request: pytest.FixtureRequest, index: None, dist: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_it_loads_trains_scores_and_reports_in_an_empty_environment(python: Python, tmp_path: Path):
-    printed = [line.split() for line in python("python", "-c", PROGRAM).splitlines()]
+    printed = [line.split() for line in python("python", "-c", FOUND_INSIDE + PROGRAM, str(tmp_path)).splitlines()]
     assert [line[:3] for line in printed] == [["500", "0", "2"], ["500", "1", "2"]]
     dataset = "offbench/pendulum/swingup-v0"
     options = ["--seeds", "2", "--steps", "300", "--episodes", "1", "--output", "runs/bc"]

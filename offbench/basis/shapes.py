@@ -4,10 +4,10 @@ An axis of one name has one length within a call. The tests check that at run ti
 
 Learning (tensors; the seed axis stands first)::
 
-    seeds                      independent runs that train together, K
+    seeds                      independent runs that train together
     batch                      transitions, windows or environments of one seed
     observation, action        components of one observation, of one action
-    context                    consecutive steps of a window
+    context                    consecutive steps of a window, K in papers
     members                    networks of an ensemble
     inputs, hidden, outputs    units of a layer
     tokens, size, heads        of a transformer: tokens of a sequence, numbers of a token, attention heads

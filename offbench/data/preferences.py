@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float32, Int
 
 from offbench.basis.tensors import little_endian
 from offbench.data.segments import Segments, draw
@@ -27,7 +28,7 @@ class Preferences:
 
     Attributes:
         first, second: the segments, row by row the two of a pair.
-        labels: (pairs,) float32, the share by which the second is preferred: 0, 1/2 or 1.
+        labels: the share by which the second is preferred: 0, 1/2 or 1.
         provenance: origin and remarks; not part of the digest.
 
     Raises:
@@ -36,7 +37,7 @@ class Preferences:
 
     first: Segments
     second: Segments
-    labels: Array
+    labels: Float32[Array, " pairs"]
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
@@ -150,8 +151,8 @@ class Preferences:
         return sha.hexdigest()
 
 
-def _shares_steps(one: Preferences, other: Preferences) -> Array:
-    """(pairs of one,) bool, whether a segment of the pair shares a step with any segment of the other."""
+def _shares_steps(one: Preferences, other: Preferences) -> Bool[Array, " pairs"]:
+    """Whether a segment of each pair of ``one`` shares a step with any segment of the other."""
     taken = np.sort(np.concatenate([_starts(other.first), _starts(other.second)]))
     shared = np.zeros(len(one), dtype=bool)
     for starts in (_starts(one.first), _starts(one.second)):
@@ -162,7 +163,7 @@ def _shares_steps(one: Preferences, other: Preferences) -> Array:
     return shared
 
 
-def _starts(part: Segments) -> Array:
+def _starts(part: Segments) -> Int[Array, " pairs"]:
     assert part.starts is not None  # known to callers
     return part.starts
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
 from offbench.data.validation import check, check_offsets
 from offbench.errors import DataError
@@ -51,31 +52,31 @@ class Trajectories:
     """Immutable episodes. Columns are arrays (memory-mapped ones stay so) and are checked on construction.
 
     Attributes:
-        observations: (steps + episodes, *observation), T+1 rows an episode.
-        offsets: (episodes + 1,) int64, the first step of each episode and the number of steps at the end.
-        terminations: (steps,) bool, True only at the last step of an episode.
-        truncations: (steps,) bool, True only at the last step of an episode and never together with a termination.
-        actions: (steps, action), absent in action-free data.
-        rewards: (steps,) float, absent in reward-free data.
-        extras: further columns by name (goals, qpos, log-probabilities), each (steps, ...).
-        final_observations: (episodes,) bool, whether the last observation of an episode was recorded. Where it was
-            not, its row repeats the one before, and a last step that did not terminate is left out of transitions.
-        action_range: (low, high), each (action,), the bounds that actions are declared to keep.
+        observations: T+1 rows an episode.
+        offsets: the first step of each episode and the number of steps at the end.
+        terminations: True only at the last step of an episode.
+        truncations: True only at the last step of an episode and never together with a termination.
+        actions: absent in action-free data.
+        rewards: absent in reward-free data.
+        extras: further columns by name (goals, qpos, log-probabilities).
+        final_observations: whether the last observation of an episode was recorded. Where it was not, its row repeats
+            the one before, and a last step that did not terminate is left out of transitions.
+        action_range: (low, high), the bounds that actions are declared to keep.
         provenance: origin and remarks; not part of the digest.
 
     Raises:
         DataError: lengths, dtypes, flags, bounds or values that contradict the layout.
     """
 
-    observations: Array
-    offsets: Array
-    terminations: Array
-    truncations: Array
-    actions: Array | None = None
-    rewards: Array | None = None
-    extras: Mapping[str, Array] = field(default_factory=dict)
-    final_observations: Array | None = None
-    action_range: tuple[Array, Array] | None = None
+    observations: Shaped[Array, " rows *observation"]
+    offsets: Int64[Array, " bounds"]
+    terminations: Bool[Array, " steps"]
+    truncations: Bool[Array, " steps"]
+    actions: Shaped[Array, "steps action"] | None = None
+    rewards: Float[Array, " steps"] | None = None
+    extras: Mapping[str, Shaped[Array, "steps ..."]] = field(default_factory=dict)
+    final_observations: Bool[Array, " episodes"] | None = None
+    action_range: tuple[Shaped[Array, " action"], Shaped[Array, " action"]] | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
@@ -101,13 +102,13 @@ class Trajectories:
         return int(self.offsets[-1])
 
     @property
-    def lengths(self) -> Array:
-        """(episodes,) int64, number of steps of each episode."""
+    def lengths(self) -> Int64[Array, " episodes"]:
+        """Number of steps of each episode."""
         return np.diff(self.offsets)
 
     @property
-    def returns(self) -> Array:
-        """(episodes,) float64, undiscounted sums of rewards."""
+    def returns(self) -> Float64[Array, " episodes"]:
+        """Undiscounted sums of rewards."""
         if self.rewards is None:
             raise DataError(f"{self.name} has no rewards, so its episodes have no returns")
         if len(self) == 0:

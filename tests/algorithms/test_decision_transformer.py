@@ -194,10 +194,10 @@ def naive_episode(algorithm, states, rewards, target):
         batch = SequenceBatch(
             torch.tensor(states[first : t + 1])[None, None],
             history[None, None],
-            torch.zeros(1),
+            torch.zeros(1, 1, t + 1 - first),
             torch.tensor(returns[first:], dtype=torch.float64)[None, None],
             torch.arange(first, t + 1)[None, None],
-            torch.ones(1),
+            torch.ones(1, 1, t + 1 - first),
         )
         actions.append(predict(algorithm, batch)[0, 0, -1].numpy())
         returns.append(returns[-1] - state_reward / algorithm.scale)
