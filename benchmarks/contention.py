@@ -152,14 +152,14 @@ class Run:
 
     def evaluation(self) -> float:
         """Seconds of an evaluation of all seeds."""
-        from offbench.training.scoring import scored
+        from offbench.training.scoring import played
 
         started = time.perf_counter()
         self.evaluated += 1
         if self.team is None:
             self.alone.evaluate(self.evaluated, 0)
         else:
-            scored(self.team, self.plan, self.evaluated, 0)
+            played(self.team, self.plan, self.evaluated, 0)
         return time.perf_counter() - started
 
 
@@ -238,6 +238,7 @@ def main() -> None:
                 way: measure(settings_of("iql", seeds, False, way, evaluate=True), arguments.rounds)
                 for way in ("before", "now")
             }
+            ways = {"one batch": ways["before"], "in workers": ways["now"]}
             show(f"{EVALUATED}, {seeds} seeds x 20 episodes", ways, "seconds")
     if "one" in arguments.parts:
         for name in arguments.methods:
