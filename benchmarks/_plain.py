@@ -72,8 +72,8 @@ class Plain(nn.Module):
 
     def prepare(self, view: Any) -> list[Tensor]:
         """Arrays as replay buffers have them, scaled beforehand: s, a, r, s', terminal and, where asked for, a'."""
-        everything = view.batch(torch.arange(len(view)))
-        return [part.contiguous() for part in (*everything[:5], everything.next_actions) if part is not None]
+        everything = view.batch(torch.arange(len(view))[None])  # of one seed
+        return [part[0].contiguous() for part in (*everything[:5], everything.next_actions) if part is not None]
 
     def rows(self, indices: Tensor) -> list[Tensor]:
         return [column[indices] for column in self.columns]
@@ -145,9 +145,9 @@ class RvS(Plain):
     """The Gaussian policy on the average reward to come."""
 
     def prepare(self, view: Any) -> list[Tensor]:
-        everything = view.batch(torch.arange(len(view)))
-        s, a, t = everything.observations[:, 0], everything.actions[:, 0], everything.timesteps[:, 0]
-        w = everything.returns_to_go[:, 0] * self.c.return_scale / (self.c.episode_limit - t)
+        everything = view.batch(torch.arange(len(view))[None])  # of one seed
+        s, a, t = everything.observations[0, :, 0], everything.actions[0, :, 0], everything.timesteps[0, :, 0]
+        w = everything.returns_to_go[0, :, 0] * self.c.return_scale / (self.c.episode_limit - t)
         return [torch.cat([s, w.unsqueeze(1)], 1), a.contiguous()]
 
     def build(self, observation: int, action: int) -> None:

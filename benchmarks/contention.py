@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SECONDS = 4.0  # of one measurement
+SECONDS = 3.0  # of one measurement
 EVALUATED = "halfcheetah-v4"  # episodes of 1,000 steps, however bad the policy
 
 
@@ -136,7 +136,7 @@ class Run:
     def _advance(self, stop: int) -> None:
         from offbench.training.schedule import Schedule
 
-        schedule = Schedule(len(self.alone.groups), self.done, stop, (100,))
+        schedule = Schedule(len(self.alone.groups), self.done, stop, (50,))
 
         def next_job() -> dict[str, Any] | None:
             piece = schedule.take()
@@ -152,14 +152,14 @@ class Run:
 
     def evaluation(self) -> float:
         """Seconds of an evaluation of all seeds."""
-        from offbench.training.scoring import scored
+        from offbench.training.scoring import played
 
         started = time.perf_counter()
         self.evaluated += 1
         if self.team is None:
             self.alone.evaluate(self.evaluated, 0)
         else:
-            scored(self.team, self.plan, self.evaluated, 0)
+            played(self.team, self.plan, self.evaluated, 0)
         return time.perf_counter() - started
 
 
@@ -198,7 +198,7 @@ def settings_of(
     return {
         "method": method, "seeds": seeds, "compiled": compiled, "threads": threads, "workers": workers,
         "evaluate": evaluate, "config": config, "seconds": SECONDS,
-        "piece": 400 if method == "iql" and not config else 20,
+        "piece": 200 if workers else 10,  # between two moments at which all groups are needed
     }  # fmt: skip
 
 
@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument(
         "--parts", nargs="+", choices=["many", "evaluation", "one"], default=["many", "evaluation", "one"]
     )
+    parser.add_argument("--methods", nargs="+", default=["iql", "wide", "rebrac", "rvs", "dt"], help="of the part one")
     parser.add_argument("--run", help="be a run: print a figure for each line of input")
     arguments = parser.parse_args()
     if arguments.run:
@@ -237,10 +238,11 @@ def main() -> None:
                 way: measure(settings_of("iql", seeds, False, way, evaluate=True), arguments.rounds)
                 for way in ("before", "now")
             }
+            ways = {"one batch": ways["before"], "in workers": ways["now"]}
             show(f"{EVALUATED}, {seeds} seeds x 20 episodes", ways, "seconds")
     if "one" in arguments.parts:
-        kinds = [("iql", {}), ("iql", {"hidden": (1024, 1024)}), ("rebrac", {}), ("rvs", {}), ("dt", {})]
-        for method, config in kinds:
+        for name in arguments.methods:
+            method, config = ("iql", {"hidden": (1024, 1024)}) if name == "wide" else (name, {})
             ways = {
                 f"{threads} threads": measure(settings_of(method, 1, True, str(threads), **config), arguments.rounds)
                 for threads in sorted({1, CORES})

@@ -40,7 +40,7 @@ def evaluate(
         episodes: Episodes of each seed.
         task: Task to score in; the run's own if not given.
         target: Return to ask the policies for, where they are asked for one; the run's own if not given.
-        workers: Processes that share the episodes; one a core, where there is enough to do, if not given.
+        workers: Processes that share the episodes; chosen for the policies if not given. They change no result.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
         video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
     """

@@ -20,7 +20,7 @@ from offbench.training.folder import Manifest, RunFolder
 from offbench.training.group import Group, GroupPolicy, halves
 from offbench.training.plan import Plan, config_of, torch_dtype
 from offbench.training.records import make_records
-from offbench.training.scoring import scored
+from offbench.training.scoring import played
 from offbench.training.teams import team
 from offbench.training.views import check_sizes
 from offbench.training.work import Updates, make_groups
@@ -146,8 +146,8 @@ def evaluate(
         episodes: episodes of each seed.
         task: name of the task; the run's own if None.
         target: return that the policies are asked for, if they are asked for one; the run's own if None.
-        workers: processes that share the episodes; if None, one a core, where there is enough to do. They change no
-            result.
+        workers: processes that share the episodes; if None, one a core for policies with a memory, where there is
+            enough to do, and else this one alone, whose physics has a thread a core. They change no result.
 
     Returns:
         The run's records, one a seed, with this evaluation in place of those of the training, and with the target in
@@ -171,22 +171,26 @@ def evaluate(
     # A seed acts by itself, so that its returns are the same whoever plays them.
     plan = plan.model_copy(update={"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False})
     groups = opened.groups(plan)
-    count = _players(plan, found, workers)
-    with team(count, Updates(plan, groups, found), plan, found, groups) as doing:
-        evaluations = scored(doing, plan, AFTER_TRAINING, plan.steps)
+    work = Updates(plan, groups, found)
+    count = _players(plan, work, found, workers)
+    with team(count, work, plan, found, groups) as doing:
+        if count:
+            evaluations = played(doing, plan, AFTER_TRAINING, plan.steps)
+        else:
+            evaluations = work.evaluate(AFTER_TRAINING, plan.steps)
     progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
     return make_records(plan, progress, found)
 
 
-def _players(plan: Plan, task: Task, workers: int | None) -> int:
-    """Processes beside this one that an evaluation is worth; 0 where this one does it."""
+def _players(plan: Plan, work: Updates, task: Task, workers: int | None) -> int:
+    """Processes beside this one that an evaluation is worth; 0 where this one does it, see `scoring.scored`."""
     count = min(workers or default_workers(), len(plan.seeds) * len(halves(plan.episodes)))
     steps = len(plan.seeds) * plan.episodes * task.episode_limit
-    return count if count > 1 and (workers or steps > WORTH_STARTING) else 0
+    return count if count > 1 and (workers or (work.has_memory and steps > WORTH_STARTING)) else 0
 
 
-# Environment steps above which it pays to start processes for an evaluation: about ten seconds of MuJoCo on one core.
-WORTH_STARTING = 150_000
+# Environment steps above which it pays to start processes for policies with a memory: about ten seconds of acting.
+WORTH_STARTING = 20_000
 
 AFTER_TRAINING = 1_000_000  # number of the evaluations made by ``evaluate``, above any of a training
 

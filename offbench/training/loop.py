@@ -21,7 +21,7 @@ from offbench.training.progress import Display
 from offbench.training.records import make_records
 from offbench.training.schedule import Schedule
 from offbench.training.scoring import scored
-from offbench.training.work import Job, Result
+from offbench.training.work import Job, Result, Updates
 
 
 class Training:
@@ -30,14 +30,14 @@ class Training:
     def __init__(
         self,
         plan: Plan,
-        groups: list[Group],
-        task: Task | None,
+        work: Updates,
         team: Team,
         folder: RunFolder,
         checkpoint_every: int,
         display: Display,
     ) -> None:
-        self.plan, self.groups, self.task, self.team, self.folder = plan, groups, task, team, folder
+        self.plan, self.groups, self.task, self.work = plan, work.groups, work.task, work
+        self.team, self.folder = team, folder
         self.checkpoint_every, self.display = checkpoint_every, display
         empty: list[list[object]] = [[] for _ in plan.seeds]
         self.progress = Progress.model_validate({"evaluations": empty, "losses": empty, "totals": self._totals()})
@@ -145,7 +145,7 @@ class Training:
         """Score all policies."""
         started = time.perf_counter()
         number, step = len(self.progress.evaluations[0]), self.progress.step
-        records = scored(self.team, self.plan, number, step)
+        records = scored(self.team, self.work, number, step)
         for own, record in zip(self.progress.evaluations, records, strict=True):
             own.append(record)
         self.progress.evaluation_seconds += time.perf_counter() - started

@@ -140,9 +140,10 @@ def _updates(request: Request) -> tuple[Plan, Begin]:
         display = request.display(plan, step)
         workers = _workers(execution.workers_for(plan, cost, step, options), request, config, plan, display)
         groups = make_groups(found, config, plan, view, plan.compiled and not workers)
-        with team(workers, Updates(plan, groups, task), plan, task, groups, data, folder) as doing:
+        work = Updates(plan, groups, task)
+        with team(workers, work, plan, task, groups, data, folder) as doing:
             every = options.checkpoint_every or max(1, plan.steps // 20)
-            training = Training(plan, groups, task, doing, folder, every, display)
+            training = Training(plan, work, doing, folder, every, display)
             if resumed:
                 training.resume()
             training.run()

@@ -7,24 +7,18 @@ from offbench.evaluation.rollout import environment_seeds
 from offbench.training.crew import Team
 from offbench.training.group import halves
 from offbench.training.plan import Plan
-from offbench.training.work import Job, Result
+from offbench.training.work import Job, Result, Updates
 
 
-def scored(team: Team, plan: Plan, number: int, step: int) -> list[EvaluationRecord]:
+def scored(team: Team, here: Updates, number: int, step: int) -> list[EvaluationRecord]:
     """Evaluation ``number`` of all policies of a run after ``step`` updates, one record a seed.
 
-    One process plays everything in one batch of environments; of several, each plays one part after the other.
+    This process plays everything in one batch of environments, whose physics has a thread a core; halfcheetah took 2.9
+    seconds so and 3.8 in two workers. Those share the work where acting is what takes long: policies with a memory.
     """
-    if team.workers:
-        return played(team, plan, number, step)
-    found: list[EvaluationRecord] = []
-    waiting = iter([{"do": "evaluate", "number": number, "step": step}])
-
-    def done(job: Job, result: Result) -> None:
-        found.extend(EvaluationRecord.model_validate(one) for one in result["evaluations"])
-
-    team.work(lambda: next(waiting, None), done)
-    return found
+    if team.workers and here.has_memory:
+        return played(team, here.plan, number, step)
+    return here.evaluate(number, step)
 
 
 def played(team: Team, plan: Plan, number: int, step: int) -> list[EvaluationRecord]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from offbench.algorithms import registry
 from offbench.basis.sharing import SharedMemory
@@ -20,6 +20,13 @@ from offbench.training.folder import RunFolder
 from offbench.training.group import Group
 from offbench.training.plan import Plan, config_of
 from offbench.training.work import Work
+
+
+class _HasClose(Protocol):
+    def close(self) -> None: ...
+
+
+Closable = TypeVar("Closable", bound=_HasClose)
 
 
 @contextmanager
@@ -50,6 +57,21 @@ def team(
         with _closed(Alone(work)) as alone:
             yield alone
         return
+    # Of the work, this process may do a part.
+    with _closed(work), _crew(workers, plan, task, groups, data, folder) as crew:
+        yield crew
+
+
+@contextmanager
+def _crew(
+    workers: int,
+    plan: Plan,
+    task: Task | None,
+    groups: Sequence[Group],
+    data: Trajectories | None,
+    folder: RunFolder | None,
+) -> Iterator[Crew]:
+    """Workers that are handed the states of the groups, the plan and the data."""
     memory = SharedMemory(sum(group.room for group in groups))
     offset = 0
     for group in groups:
@@ -69,7 +91,7 @@ def team(
 
 
 @contextmanager
-def _closed(some: Team) -> Iterator[Team]:
+def _closed(some: Closable) -> Iterator[Closable]:
     try:
         yield some
     finally:

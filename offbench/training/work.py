@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
-from offbench.algorithms.base import Algorithm, Sizes, View
+from offbench.algorithms.base import Algorithm, Memoryless, Sizes, View
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
@@ -61,8 +61,6 @@ class Updates:
         if job["do"] == "advance":
             self.advance(job["group"], job["start"], job["stop"])
             return {}
-        if job["do"] == "evaluate":
-            return {"evaluations": [one.model_dump(mode="json") for one in self.evaluate(job["number"], job["step"])]}
         totals, lengths = self.play(job["group"], job["part"], job["number"])
         return {"returns": totals, "lengths": lengths}
 
@@ -83,6 +81,11 @@ class Updates:
             group.advance(start, stop)
             times.keep(time.perf_counter() - began)
         self._compiled = True
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the policies look at more than the present observation, as transformers do."""
+        return not isinstance(self.groups[0].algorithm.acting(), Memoryless)
 
     def evaluate(self, number: int, step: int) -> list[EvaluationRecord]:
         """One record a seed, of all episodes in one batch of environments; each part acts as it does in ``play``."""
