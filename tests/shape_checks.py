@@ -1,5 +1,6 @@
 """Shapes checked at run time: jaxtyping's import hook, on the folders whose functions say what shapes they take."""
 
+import builtins
 import functools
 import random
 import types
@@ -15,6 +16,10 @@ from beartype._check.code import codemain
 CHECKED = ["offbench.data", "offbench.nn", "offbench.algorithms", "offbench.evaluation"]
 # Made of users' arrays: what does not fit is refused in a sentence, which tests provoke.
 SAY_IT_THEMSELVES = {"Trajectories.__init__", "Segments.__init__", "Preferences.__init__"}
+
+# Float, Int and their like. Modules that do without torch import them for type checkers alone: with what jaxtyping
+# imports they would take a tenth of a second.
+KINDS = {name: kind for name, kind in vars(jaxtyping).items() if isinstance(kind, type(jaxtyping.Float))}
 
 found: dict[tuple[str, str], set[str]] = defaultdict(set)  # by module and function, the arguments that say a shape
 
@@ -112,6 +117,7 @@ def install() -> None:
     jaxtyping.config.update("jaxtyping_remove_typechecker_stack", True)
     jaxtyping.config.__class__ = EagerOnly
     jaxtyping.jaxtyped = jaxtyped_once
+    vars(builtins).update(KINDS)
     jaxtyping.install_import_hook(CHECKED, "shape_checks.shapes_only")
     from offbench.data.sequences import SequenceBatch
     from offbench.data.transitions import Batch

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import shape_checks
 import torch
@@ -22,7 +21,6 @@ from offbench.data.transitions import Transitions
 from offbench.nn.mlp import MLP
 
 SEEDS, BATCH = 3, 5
-KINDS = {name for name, kind in vars(jaxtyping).items() if isinstance(kind, type(jaxtyping.Float))}  # Float, Int, ...
 PACKAGE = Path(offbench.__file__).parent
 MODULES = [path for name in shape_checks.CHECKED for path in sorted((PACKAGE / name.split(".")[1]).rglob("*.py"))]
 
@@ -97,7 +95,7 @@ def annotated(tree: ast.AST, above: str = "") -> Iterator[tuple[str, set[str]]]:
 
 
 def says_shape(hint: ast.expr) -> bool:
-    return any(isinstance(node, ast.Name) and node.id in KINDS for node in ast.walk(hint))
+    return any(isinstance(node, ast.Name) and node.id in shape_checks.KINDS for node in ast.walk(hint))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}.{path.stem}")
@@ -123,3 +121,14 @@ assert Batch(one, one, torch.zeros(2, 2), one, one).rewards.shape == (2, 2)
 
 def test_a_users_run_checks_nothing():
     subprocess.run([sys.executable, "-c", USER], check=True)
+
+
+LOOKING = """
+import sys
+import offbench.catalog.loading, offbench.generation.recipes, offbench.report.table
+assert not {"jaxtyping", "torch"} & set(sys.modules)
+"""
+
+
+def test_data_and_tables_take_no_time_for_shapes():
+    subprocess.run([sys.executable, "-c", LOOKING], check=True)

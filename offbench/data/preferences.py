@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float32, Int
 
 from offbench.basis.tensors import little_endian
 from offbench.data.segments import Segments, draw
 from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Provenance, Trajectories, read_only
 from offbench.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int
 
 Array = npt.NDArray[Any]
 

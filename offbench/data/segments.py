@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
 from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories, read_only
 from offbench.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
 
 @dataclass(frozen=True, eq=False, repr=False)

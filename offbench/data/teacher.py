@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
 
 from offbench.basis.shapes import Array
 from offbench.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, Float64
 
 
 @dataclass(frozen=True)

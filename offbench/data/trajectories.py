@@ -16,14 +16,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
 from offbench.data.validation import check, check_offsets
 from offbench.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
 Array = npt.NDArray[Any]
 

@@ -10,10 +10,9 @@ import hashlib
 import itertools
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from jaxtyping import Float64
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,6 +27,9 @@ from pydantic import (
 
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 SCHEMA_VERSION = 1
 

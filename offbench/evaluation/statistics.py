@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, Float64
 
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
 
 Interval = tuple[float, float]
 
