@@ -143,7 +143,9 @@ class ReBRAC(Algorithm):
     def build(self) -> None:
         """Q_1, Q_2 as an ensemble of two, the policy, and the targets of both."""
         c, sizes = self.config, self.sizes
-        self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2, layer_norm=c.layer_norm)
+        self.critic = MLP(
+            sizes.observation + sizes.action, c.hidden, 1, members=2, layer_norm=c.layer_norm, norm_epsilon=1e-6
+        )
         self.actor = TanhMeanPolicy(MLP(sizes.observation, c.hidden, sizes.action))
         critic = self.critic.initialise(self.seeds, "critic", hidden_bias=0.1, output_bound=3e-3)
         actor = self.actor.network.initialise(self.seeds, "actor", hidden_bias=0.1, output_bound=1e-3)

@@ -84,7 +84,8 @@ class RvS(Algorithm):
             )
         self.target, self.scale, self.limit = c.evaluation_target, c.return_scale, c.episode_limit
         self.network = MLP(self.sizes.observation + 1, c.hidden, self.sizes.action)
-        actor = self.network.initialise(self.seeds, "actor")
+        # As in the official code: orthogonal, with a last layer that is small.
+        actor = self.network.initialise(self.seeds, "actor", "orthogonal", output_gain=0.01)
         if c.actor == "gaussian":
             actor["log_std"] = torch.zeros(len(self.seeds), 1, self.sizes.action, dtype=torch.float64)
         self.add("actor", actor, c.learning_rate)

@@ -20,7 +20,7 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
 from offbench.data.scaling import RewardTransform
 from offbench.data.transitions import Batch
-from offbench.nn.ensembles import initialise_critics
+from offbench.nn.ensembles import SLOPE_EPSILON, initialise_critics
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import SquashedGaussianPolicy
 
@@ -79,7 +79,9 @@ class SACN(Algorithm):
         """Q_1 ... Q_N as an ensemble, their targets, the policy and the logarithm of the temperature."""
         c, sizes = self.config, self.sizes
         self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=c.critics)
-        self.actor = SquashedGaussianPolicy(MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range)
+        self.actor = SquashedGaussianPolicy(
+            MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
+        )
         critic = initialise_critics(self.critic, self.seeds, "critic")
         actor = self.actor.initialise(self.seeds, "actor", hidden_bias=0.1, output_bound=1e-3)
         self.add("critic", critic, c.learning_rate)

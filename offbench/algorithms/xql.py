@@ -105,7 +105,7 @@ class XQL(Algorithm):
         """Q_1, Q_2 as an ensemble of two, their targets, V and the policy."""
         c, sizes = self.config, self.sizes
         self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2)
-        self.value = MLP(sizes.observation, c.hidden, 1, layer_norm=c.layer_norm, norm_first=True)
+        self.value = MLP(sizes.observation, c.hidden, 1, layer_norm=c.layer_norm, norm_first=True, norm_epsilon=1e-6)
         self.actor = TanhMeanPolicy(MLP(sizes.observation, c.hidden, sizes.action), c.log_std_range)
         critic = self.critic.initialise(self.seeds, "critic", c.initialisation)
         self.add("critic", critic, c.learning_rate)

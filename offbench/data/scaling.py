@@ -18,8 +18,9 @@ RewardTransform = Literal["none", "return_range", "minus_one", "times_10_minus_5
 # Scale and shift of the rewards of sparse goals, 0 or 1, as methods want them.
 _GOAL_REWARDS = {"minus_one": (1.0, -1.0), "times_10_minus_5": (10.0, -5.0), "times_100": (100.0, 0.0)}
 
-# Added to the standard deviation of states, as CORL does: a constant column stays constant and does not explode.
-STATE_EPSILON = 1e-3
+# Added to the standard deviation of states, as CORL does: a constant column stays constant and does not explode. What
+# learns from sequences has 1e-6 there.
+STATE_EPSILON, SEQUENCE_STATE_EPSILON = 1e-3, 1e-6
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,17 @@ class Scaling:
         normalise: bool,
         reward: RewardTransform,
         action_range: ActionRange | None,
+        epsilon: float = STATE_EPSILON,
     ) -> Scaling:
         """The scaling that a view asks for.
 
         Args:
             t: the data.
             rows: those of ``t.observations`` whose mean and standard deviation count.
-            normalise: standardise each state dimension by its mean and (standard deviation + 1e-3).
+            normalise: standardise each state dimension by its mean and (standard deviation + epsilon).
             reward: the transform of rewards.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
+            epsilon: see ``normalise``.
 
         Raises:
             DataError: no rewards to transform, equal returns, an unknown or too narrow range of actions.
@@ -84,12 +87,12 @@ class Scaling:
         size = t.observations.shape[1]
         mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
         if normalise:
-            mean, std = _statistics(t.observations, rows)
+            mean, std = _statistics(t.observations, rows, epsilon)
         scale, shift = 1.0, 0.0
         if reward != "none" and t.rewards is None:
             raise DataError(f"the reward transform {reward!r} needs rewards, and the dataset has none")
         if reward == "return_range":
-            spread = float(np.ptp(t.returns))
+            spread = float(np.ptp(t.returns[: len(t) - t.unfinished])) if len(t) > t.unfinished else 0.0
             if spread == 0:
                 raise DataError("all returns are equal, so rewards cannot be scaled by their range; use 'none'")
             scale = 1000 / spread
@@ -100,9 +103,9 @@ class Scaling:
 
 
 def _statistics(
-    observations: Shaped[Array, "_ observation"], rows: Int[Array, " transitions"]
+    observations: Shaped[Array, "_ observation"], rows: Int[Array, " transitions"], epsilon: float
 ) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
-    """Mean and (standard deviation + STATE_EPSILON) of the chosen rows.
+    """Mean and (standard deviation + epsilon) of the chosen rows.
 
     One pass over blocks that fit in the cache, joined by the formula of Chan, Golub and LeVeque (1983, "Algorithms for
     Computing the Sample Variance"), so that data larger than memory are never copied whole.
@@ -119,7 +122,7 @@ def _statistics(
         squares += ones @ (block * block) + change**2 * (count * len(block) / total)
         mean += change * (len(block) / total)
         count = total
-    std = np.sqrt(squares / count) + STATE_EPSILON
+    std = np.sqrt(squares / count) + epsilon
     return mean.astype(np.float32), std.astype(np.float32)
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64, Int, Int64, Shaped
 from torch import Tensor
 
 from offbench.basis.shapes import Array
-from offbench.data.scaling import ActionRange
+from offbench.data.scaling import SEQUENCE_STATE_EPSILON, ActionRange
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
@@ -85,7 +85,7 @@ class Sequences:
             context: K, steps of a window.
             return_scale: returns-to-go are divided by it.
             episode_limit: most steps that an episode may have; any number if None.
-            normalise_states: as in `Transitions`, as are all further arguments.
+            normalise_states: as in `Transitions`, as are all further arguments, with an epsilon of 1e-6 as in CORL.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
             device: where the columns live.
             dtype: of batches.
@@ -103,7 +103,15 @@ class Sequences:
                 f"an episode of {trajectories.name} has {longest} steps, more than episode_limit {episode_limit}; "
                 "give a larger one"
             )
-        rows = Transitions(trajectories, normalise_states, "none", action_range, device, dtype)
+        rows = Transitions(
+            trajectories,
+            normalise_states,
+            "none",
+            action_range,
+            device,
+            dtype,
+            state_epsilon=SEQUENCE_STATE_EPSILON,
+        )
         self.observations, self.actions, self.rewards = rows.observations, rows.actions, rows.rewards
         self.observation_size, self.action_size = rows.observation_size, rows.action_size
         self.scaling, self.device, self.dtype, self.context = rows.scaling, rows.device, dtype, context
@@ -173,7 +181,7 @@ def facts(trajectories: Trajectories, episode_limit: int | None) -> dict[str, fl
 
 def _unfinished(t: Trajectories) -> int:
     """1 if the last episode carries no flag, else 0."""
-    if len(t) == 0 or t.terminations[-1] or t.truncations[-1]:
+    if not t.unfinished:
         return 0
     if len(t) == 1:
         raise DataError(

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from offbench.basis.shapes import Array
-from offbench.data.scaling import ActionRange, RewardTransform, Scaling
+from offbench.data.scaling import STATE_EPSILON, ActionRange, RewardTransform, Scaling
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
@@ -76,20 +76,22 @@ class Transitions:
         dtype: torch.dtype = torch.float32,
         next_actions: bool = False,
         top_fraction: float = 1.0,
+        state_epsilon: float = STATE_EPSILON,
     ) -> None:
         """Index ``trajectories``, and move them to the device where that is not the CPU.
 
         Args:
             trajectories: the data; observations must be vectors.
-            normalise_states: standardise each state dimension by its mean and (standard deviation + 1e-3) over the
-                data.
-            reward_transform: "return_range" multiplies by 1000 / (highest - lowest return), "minus_one" subtracts 1,
-                "times_10_minus_5" and "times_100" do what they say.
+            normalise_states: standardise each state dimension by its mean and (standard deviation + state_epsilon)
+                over the data.
+            reward_transform: "return_range" multiplies by 1000 / (highest - lowest return of a finished episode),
+                "minus_one" subtracts 1, "times_10_minus_5" and "times_100" do what they say.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
             device: where the columns live.
             dtype: of batches.
             next_actions: give batches the data's next action.
             top_fraction: share of the episodes that are kept, those of highest return (``Trajectories.best``).
+            state_epsilon: see ``normalise_states``.
 
         Raises:
             DataError: no usable step, observations that are no vectors, an unknown or too narrow action range.
@@ -103,7 +105,7 @@ class Transitions:
             lacking = "a second action" if next_actions else "its final observation"
             raise DataError(f"the dataset has no usable transition; every episode ends without {lacking}")
         self.device, self.dtype = torch.device(device), dtype
-        self.scaling = Scaling.of(t, sources, normalise_states, reward_transform, action_range)
+        self.scaling = Scaling.of(t, sources, normalise_states, reward_transform, action_range, state_epsilon)
         self.transforms = self.scaling.transforms(normalise_states, reward_transform)
         if top_fraction != 1:
             kept = {"name": "best_episodes", "fraction": top_fraction, "episodes": len(t)}

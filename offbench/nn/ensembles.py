@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -12,16 +13,18 @@ from torch import Tensor
 from offbench.nn.mlp import MLP, Parameters
 
 NORM_EPSILON = 1e-10  # added to the length of a gradient before dividing by it
+SLOPE_EPSILON = 1e-6  # added to the slope of tanh in log-densities, as in CORL's SAC-N and EDAC
 
 
 def initialise_critics(critic: MLP, seeds: Sequence[int], name: str) -> Parameters:
     """Parameters of an ensemble as CORL's SAC-N and EDAC draw them.
 
     Hidden biases are 0.1, the output is U(-0.003, 0.003), and hidden weights are U(-b, b) with b = 1 / sqrt(outputs of
-    the layer); EDAC's authors divide by its inputs, which differs in the first layer.
+    the layer); EDAC's authors divide by its inputs, which differs where a layer is not square.
     """
     parameters = critic.initialise(seeds, name, hidden_bias=0.1, output_bound=3e-3)
-    parameters["layer0.weight"] *= math.sqrt(critic.inputs / critic.hidden[0])
+    for layer, (fan_in, fan_out) in enumerate(pairwise([critic.inputs, *critic.hidden])):
+        parameters[f"layer{layer}.weight"] *= math.sqrt(fan_in / fan_out)
     return parameters
 
 

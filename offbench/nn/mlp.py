@@ -33,6 +33,7 @@ class MLP:
         layer_norm: whether each hidden layer is normalised (Ba et al. 2016, arXiv 1607.06450), with a learned scale and
             shift.
         norm_first: whether that happens before the ReLU, as in XQL, or after it, as in ReBRAC.
+        norm_epsilon: added to the variance in it: 1e-5 in torch, 1e-6 in flax.
     """
 
     inputs: int
@@ -42,6 +43,7 @@ class MLP:
     dropout: float = 0.0
     layer_norm: bool = False
     norm_first: bool = False
+    norm_epsilon: float = 1e-5
 
     def initialise(
         self,
@@ -50,11 +52,12 @@ class MLP:
         initialisation: Initialisation = "torch",
         hidden_bias: float | None = None,
         output_bound: float | None = None,
+        output_gain: float = math.sqrt(2),
     ) -> Parameters:
         """Fresh float64 ``layer<i>.weight`` (seeds, [members,] in, out), ``layer<i>.bias`` (seeds, [members,] 1, out).
 
         "torch" is the default of torch.nn.Linear, U(-1/sqrt(in), 1/sqrt(in)) for weights and biases; "orthogonal" has
-        orthonormal weights with gain sqrt(2) and zero biases in every layer, the output included. With layer
+        orthonormal weights with gain sqrt(2), ``output_gain`` in the last layer, and zero biases. With layer
         normalisation each hidden layer also has ``layer<i>.scale`` and ``layer<i>.shift``, shaped like its bias.
         ``hidden_bias`` sets the biases of hidden layers; with ``output_bound`` the weights and biases of the output are
         drawn from U(-bound, bound).
@@ -70,6 +73,8 @@ class MLP:
             parameters[f"layer{layer}.bias"] = torch.stack([bias for _, bias in drawn])
             if hidden_bias is not None and layer < len(self.hidden):
                 parameters[f"layer{layer}.bias"].fill_(hidden_bias)
+            if initialisation == "orthogonal" and layer == len(self.hidden):
+                parameters[f"layer{layer}.weight"] *= output_gain / math.sqrt(2)
             if output_bound is not None and layer == len(self.hidden):
                 parameters[f"layer{layer}.weight"] *= output_bound * math.sqrt(fan_in)
                 parameters[f"layer{layer}.bias"] *= output_bound * math.sqrt(fan_in)
@@ -99,10 +104,10 @@ class MLP:
             x = linear(x, weight, bias) if 0 < layer < last else full_precision_linear(x, weight, bias)
             if layer < last:
                 if self.layer_norm and self.norm_first:
-                    x = _normalise(parameters, layer, x)
+                    x = _normalise(parameters, layer, x, self.norm_epsilon)
                 x = torch.relu(x)
                 if self.layer_norm and not self.norm_first:
-                    x = _normalise(parameters, layer, x)
+                    x = _normalise(parameters, layer, x, self.norm_epsilon)
                 if masks is not None:
                     x = x * masks[layer]
         return x
@@ -158,8 +163,8 @@ def member(parameters: Parameters, number: int) -> Parameters:
     return {name: value[:, number] for name, value in parameters.items()}
 
 
-def _normalise(parameters: Parameters, layer: int, x: Tensor) -> Tensor:
-    normal = torch.nn.functional.layer_norm(x, x.shape[-1:])
+def _normalise(parameters: Parameters, layer: int, x: Tensor, epsilon: float) -> Tensor:
+    normal = torch.nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
     return normal * parameters[f"layer{layer}.scale"] + parameters[f"layer{layer}.shift"]
 
 

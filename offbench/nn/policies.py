@@ -99,12 +99,15 @@ class SquashedGaussianPolicy:
     """a = tanh(u), u ~ N(mean(s), std(s)^2), both heads from one network of 2 * action outputs.
 
     With ``affine_log_std`` the network's log standard deviation is scaled and shifted by two learned numbers before it
-    is clipped, as in CQL. Source: Haarnoja et al. 2018, Soft Actor-Critic (arXiv 1801.01290), appendix C.
+    is clipped, as in CQL. ``slope_epsilon`` is added to 1 - tanh(u)^2 in densities, as in CORL's SAC-N and EDAC: it
+    bounds what an action at the edge adds to the entropy. Source: Haarnoja et al. 2018, Soft Actor-Critic (arXiv
+    1801.01290), appendix C.
     """
 
     network: MLP
     log_std_range: tuple[float, float]
     affine_log_std: bool = False
+    slope_epsilon: float = 0.0
 
     def heads(
         self, parameters: Parameters, observations: Float[Tensor, "seeds batch observation"]
@@ -143,21 +146,24 @@ class SquashedGaussianPolicy:
         noise: Float[Tensor, "seeds batch action"],
     ) -> tuple[Float[Tensor, "seeds batch action"], Float[Tensor, "seeds batch"]]:
         """Actions for standard normal ``noise``, and their log-densities."""
-        return squashed(*self.heads(parameters, observations), noise)
+        return squashed(*self.heads(parameters, observations), noise, self.slope_epsilon)
 
 
 def squashed(
     mean: Float[Tensor, "*#points action"],
     log_std: Float[Tensor, "*#points action"],
     noise: Float[Tensor, "*points action"],
+    slope_epsilon: float = 0.0,
 ) -> tuple[Float[Tensor, "*points action"], Float[Tensor, "*points"]]:
     """tanh(mean + std noise) and its joint log-density; noise is standard normal."""
     u = mean + torch.exp(log_std) * noise
-    return torch.tanh(u), gaussian_log_prob(u, mean, log_std) - log_tanh_slope(u).sum(-1)
+    return torch.tanh(u), gaussian_log_prob(u, mean, log_std) - log_tanh_slope(u, slope_epsilon).sum(-1)
 
 
-def log_tanh_slope(u: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
-    """log(1 - tanh(u)^2), elementwise, exact also where tanh(u) rounds to 1."""
+def log_tanh_slope(u: Float[Tensor, "*points"], epsilon: float = 0.0) -> Float[Tensor, "*points"]:
+    """log(1 - tanh(u)^2 + epsilon), elementwise; without epsilon exact also where tanh(u) rounds to 1."""
+    if epsilon:
+        return torch.log(1 - torch.tanh(u) ** 2 + epsilon)
     return 2 * (math.log(2) - u - torch.nn.functional.softplus(-2 * u))
 
 

@@ -44,7 +44,7 @@ class Trace:
         found = {}
         for name in names:
             members = [torch.from_numpy(self.arrays[f"{when}/{network}/{name}"]) for network in networks]
-            members = [m.T for m in members] if name.endswith("weight") else [m[None] for m in members]
+            members = [m.T if m.dim() == 2 else m[None] for m in members]
             stacked = torch.stack(members) if len(networks) > 1 else members[0]
             found[name.replace("/", ".")] = stacked[None].contiguous()
         return found
@@ -71,8 +71,8 @@ def load(algorithm, network: str, parameters: dict[str, torch.Tensor]) -> None:
         value.copy_(parameters[name])
 
 
-def check_weights(algorithm, network: str, parameters: dict[str, torch.Tensor]) -> None:
+def check_weights(algorithm, network: str, parameters: dict[str, torch.Tensor], atol: float = 1e-4) -> None:
     for name, value in algorithm.networks[network].items():
         torch.testing.assert_close(
-            value, parameters[name], rtol=0, atol=1e-4, msg=lambda m, n=name: f"{network} {n}: {m}"
+            value, parameters[name], rtol=0, atol=atol, msg=lambda m, n=name: f"{network} {n}: {m}"
         )

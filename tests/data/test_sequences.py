@@ -69,7 +69,10 @@ def test_windows_equal_a_loop_over_episodes(parts, context, dtype):
 
 def test_states_and_actions_are_scaled_as_in_transitions():
     data = episodes([5, 7], "tl")
-    view, steps = Sequences(data, 3, normalise_states=True), Transitions(data, normalise_states=True)
+    view, steps = (
+        Sequences(data, 3, normalise_states=True),
+        Transitions(data, normalise_states=True, state_epsilon=1e-6),
+    )
     chosen = torch.tensor([[0, 4], [11, 6]])
     windows, batch = view.batch(chosen), steps.batch(chosen)
     torch.testing.assert_close(windows.observations[:, :, 0], batch.observations)

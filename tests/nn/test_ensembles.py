@@ -39,7 +39,7 @@ def test_a_gradient_of_zero_counts_for_nothing():
 def test_critics_are_drawn_as_the_reference_draws_them():
     critic = MLP(6, (64, 32), 1, members=5)
     parameters = initialise_critics(critic, [0, 1], "critic")
-    for layer, bound in ((0, 1 / math.sqrt(64)), (1, 1 / math.sqrt(64)), (2, 3e-3)):
+    for layer, bound in ((0, 1 / math.sqrt(64)), (1, 1 / math.sqrt(32)), (2, 3e-3)):
         weight = parameters[f"layer{layer}.weight"]
         assert 0.9 * bound < weight.abs().max() <= bound
     assert (parameters["layer0.bias"] == 0.1).all()
