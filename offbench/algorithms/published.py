@@ -18,6 +18,7 @@ class PublishedScore:
         dataset: its id.
         mean, std: over the seeds, std the population's.
         seeds: how many runs.
+        updates: gradient updates of each run.
         source: project and commit; ``datasets/published/README.md`` says more.
     """
 
@@ -27,6 +28,7 @@ class PublishedScore:
     mean: float
     std: float
     seeds: int
+    updates: int
     source: str
 
 
@@ -41,6 +43,7 @@ def published_scores(algorithm: str | None = None) -> list[PublishedScore]:
                 mean=float(row["mean"]),
                 std=float(row["std"]),
                 seeds=int(row["seeds"]),
+                updates=int(row["updates"]),
                 source=row["source"],
             )
             for row in csv.DictReader(file)

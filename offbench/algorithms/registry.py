@@ -20,6 +20,7 @@ from types import FunctionType
 from typing import Any, TypeGuard
 
 from offbench.algorithms.base import Algorithm, Preset
+from offbench.algorithms.sources import trained_on
 from offbench.errors import OffbenchError, UnknownNameError
 
 OURS = {
@@ -167,12 +168,16 @@ def hyperparameters(found: Any) -> list[dataclasses.Field[Any]]:
 def preset(found: type[Algorithm], dataset: str) -> Preset | None:
     """The hyperparameters published for a dataset; None where there are none.
 
-    Patterns are compared with the id's last part and with its last two, joined by a hyphen: what was published for
-    ``hopper-medium-v*`` serves d4rl/hopper-medium-v2 as well as offbench/hopper/medium-v0.
+    Only datasets have some that their source trained on: those of D4RL, and those of ours that a preset is named after.
+    What is made like one of D4RL's is given by that one's id, see `offbench.data.trajectories.Provenance.like`.
     """
-    parts = dataset.split("/")
-    names = parts[-1], "-".join(parts[-2:])
-    return next((p for p in found.presets if any(fnmatch(n, pattern) for n in names for pattern in p.datasets)), None)
+    family, name = dataset.partition("/")[0], dataset.rpartition("/")[2]
+    for each in found.presets:
+        for pattern in each.datasets:
+            claimed = family == "offbench" or (family == "d4rl" and trained_on(each.source, pattern, name))
+            if claimed and fnmatch(name, pattern):
+                return each
+    return None
 
 
 def configure(found: Any, dataset: str, changes: Mapping[str, Any]) -> Any:

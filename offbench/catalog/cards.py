@@ -32,9 +32,7 @@ from offbench.generation.recipe import Recipe
 
 def _reader(name: str) -> str:
     """The name of a format whose files are datasets by themselves."""
-    single = [
-        each.name for each in formats.FORMATS if each.content == "trajectories" and "folder" not in each.containers
-    ]
+    single = [each.name for each in formats.FORMATS if each.content == "trajectories" and each.alone]
     if name not in single:
         raise ValueError(f"{name!r} is no format of single files of trajectories; {', '.join(single)} are")
     return name
@@ -119,6 +117,7 @@ class Card(BaseModel):
         licence: SPDX name.
         citation: the publication to cite.
         known_defects: what is wrong with the data or unlike what one would expect, one sentence each.
+        like: id of the published dataset that it is made after, whose presets it takes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,6 +137,7 @@ class Card(BaseModel):
     licence: str | None = None
     citation: str | None = None
     known_defects: tuple[str, ...] = ()
+    like: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Card:

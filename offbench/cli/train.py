@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from offbench.algorithms import registry
+from offbench.catalog.identify import published
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
 from offbench.training.interruption import Interrupted
@@ -46,7 +47,7 @@ def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]
         found = registry.find(given[0])
         check_names(found)
         known = [field.name for field in registry.hyperparameters(found)]
-        default = registry.configure(found, given[1] if len(given) > 1 else "", {})
+        default = registry.configure(found, published(given[1]) if len(given) > 1 else "", {})
         fields.append(
             ("hyperparameter", flat[registry.config_type(found)], dataclasses.field(default_factory=lambda: default))
         )

@@ -11,6 +11,7 @@ import pytest
 
 from offbench.algorithms import registry
 from offbench.algorithms.iql import IQL
+from offbench.catalog.cards import cards
 from offbench.errors import OffbenchError, UnknownNameError
 
 
@@ -86,11 +87,17 @@ def test_presets_of_the_other_methods_are_those_of_the_specification(name, datas
     ("dataset", "pattern"),
     [
         ("d4rl/hopper-medium-v2", "hopper-medium-v*"),
-        ("offbench/hopper/medium-v0", "hopper-medium-v*"),
-        ("minari/mujoco/hopper/medium-v0", "hopper-medium-v*"),
-        ("minari/D4RL/pen/human-v2", "pen-*"),
-        ("offbench/hopper/medium-replay-v0", "hopper-medium-replay-v*"),
+        ("d4rl/pen-human-v1", "pen-*"),
         ("offbench/pointmaze/crossing-v0", "crossing-v*"),
+        # CORL trained on other versions, on fewer mazes, and on no environment of others.
+        ("d4rl/hopper-medium-v0", None),
+        ("d4rl/antmaze-umaze-v0", None),
+        ("d4rl/pen-human-v0", None),
+        ("minari/mujoco/hopper/medium-v0", None),
+        ("minari/D4RL/pen/human-v2", None),
+        ("ogbench/antmaze-large-navigate-v0", None),
+        ("ogbench/antmaze-large-navigate-singletask-v0", None),
+        ("antmaze-umaze-v2", None),
         ("offbench/pointmaze/medium-v0", None),
         ("minari/D4RL/pointmaze/umaze-v2", None),
         ("neorl2/RandomFrictionHopper", None),
@@ -98,9 +105,22 @@ def test_presets_of_the_other_methods_are_those_of_the_specification(name, datas
         ("", None),
     ],
 )
-def test_a_family_shares_its_presets_however_its_ids_are_cut(dataset, pattern):
+def test_only_what_a_source_trained_on_has_its_presets(dataset, pattern):
     found = registry.preset(IQL, dataset)
     assert pattern in (found.datasets if found else (None,))
+
+
+def test_every_preset_of_d4rl_serves_a_dataset_that_has_a_card():
+    for name in registry.OURS:
+        found = registry.algorithm(name)
+        served = [registry.preset(found, card) for card in cards()]
+        assert all(each in served for each in found.presets), name
+
+
+def test_mazes_that_corl_did_not_train_on_have_no_preset():
+    for dataset in ("d4rl/maze2d-umaze-dense-v1", "d4rl/maze2d-open-v0", "d4rl/ant-medium-v2", "d4rl/hopper-random-v2"):
+        assert registry.preset(registry.algorithm("cql"), dataset) is None, dataset
+        assert registry.preset(registry.algorithm("dt"), dataset) is None, dataset
 
 
 def test_a_flag_beats_the_preset():

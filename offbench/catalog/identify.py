@@ -1,0 +1,56 @@
+"""Which card a file on disk belongs to: by its content, or, where that is another, by its published name."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache, lru_cache
+from pathlib import Path
+
+from offbench.catalog.cards import Card, File, cards
+
+_BLOCK = 2**20  # bytes
+
+
+def identify(path: Path) -> tuple[Card, bool] | None:
+    """(card, whether the content is that of the card's file) of a file; None where neither content nor name is known.
+
+    The checksum is computed only where a card has a file of this very size.
+    """
+    if not path.is_file():
+        return None
+    state = path.stat()
+    for card, file in _single_files():
+        if file.size == state.st_size and _matches(path, file, state.st_size, state.st_mtime_ns, state.st_ino):
+            return card, True
+    return next(((card, False) for card, file in _single_files() if file.name == path.name), None)
+
+
+def published(source: str) -> str:
+    """The dataset whose published settings a source takes (`Provenance.like`), an id or a path; empty for none."""
+    name = source.partition("?")[0]
+    if name in cards():
+        return cards()[name].like or name
+    found = identify(Path(name).expanduser())
+    return "" if found is None else found[0].like or found[0].id
+
+
+@cache
+def _single_files() -> tuple[tuple[Card, File], ...]:
+    """The cards that are one file, each with it: several are no dataset one by one."""
+    return tuple((card, card.files[0]) for card in cards().values() if len(card.files) == 1)
+
+
+def _matches(path: Path, file: File, *state: int) -> bool:
+    if file.sha256 is not None:
+        return _digest(path, "sha256", *state) == file.sha256
+    return file.md5 is not None and _digest(path, "md5", *state) == file.md5
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, kind: str, *state: int) -> str:
+    """The digest of a file's content; ``state`` (size, time, inode) tells a changed file from the one seen before."""
+    made = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            made.update(block)
+    return made.hexdigest()
