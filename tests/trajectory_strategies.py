@@ -13,7 +13,7 @@ from offbench.data.trajectories import Trajectories
 
 @dataclass
 class Episode:
-    """One episode of T steps; ``end`` is terminated, truncated or cut."""
+    """One episode of T steps; ``end`` is terminated, truncated or cut, ``stops`` are steps that terminate inside it."""
 
     observations: np.ndarray  # (T + 1, observation)
     end: str
@@ -21,6 +21,7 @@ class Episode:
     rewards: np.ndarray | None = None
     final: bool = True
     extras: dict[str, np.ndarray] = field(default_factory=dict)
+    stops: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
@@ -29,7 +30,7 @@ class Episode:
     def key(self) -> tuple[Any, ...]:
         arrays = {"observations": self.observations, "actions": self.actions, "rewards": self.rewards} | self.extras
         content = [(n, None if a is None else (a.dtype.str, a.shape, a.tobytes())) for n, a in sorted(arrays.items())]
-        return (tuple(content), self.end, self.final)
+        return (tuple(content), self.end, self.final, self.stops)
 
 
 def pack(episodes: list[Episode], like: Episode, **more: Any) -> Trajectories:
@@ -39,7 +40,11 @@ def pack(episodes: list[Episode], like: Episode, **more: Any) -> Trajectories:
         example = getattr(like, name)
         return None if example is None else np.concatenate([example[:0], *(getattr(e, name) for e in episodes)])
 
-    ends = [end for e in episodes for end in ["inside"] * (e.length - 1) + [e.end]]
+    ends = [
+        end
+        for e in episodes
+        for end in ["terminated" if step in e.stops else "inside" for step in range(e.length - 1)] + [e.end]
+    ]
     offsets = [0]
     for e in episodes:
         offsets.append(offsets[-1] + e.length)
@@ -61,7 +66,9 @@ def unpack(trajectories: Trajectories) -> list[Episode]:
     row = step = 0
     for number in range(len(trajectories)):
         length = int(trajectories.offsets[number + 1] - trajectories.offsets[number])
-        steps = slice(step, step + length)
+        steps, rows = slice(step, step + length), slice(row, row + length + 1)
+        stops = tuple(int(s) for s in np.flatnonzero(trajectories.terminations[steps][:-1]))
+        whole = trajectories.steps
         flags = trajectories.terminations[steps][-1], trajectories.truncations[steps][-1]
         episodes.append(
             Episode(
@@ -70,7 +77,10 @@ def unpack(trajectories: Trajectories) -> list[Episode]:
                 actions=None if trajectories.actions is None else trajectories.actions[steps],
                 rewards=None if trajectories.rewards is None else trajectories.rewards[steps],
                 final=bool(trajectories.final_observations[number]),
-                extras={name: column[steps] for name, column in trajectories.extras.items()},
+                extras={
+                    n: column[steps if len(column) == whole else rows] for n, column in trajectories.extras.items()
+                },
+                stops=stops,
             )
         )
         row, step = row + length + 1, step + length
@@ -99,10 +109,16 @@ _DTYPES = [
 
 @st.composite
 def episode_lists(
-    draw: st.DrawFn, least: int = 0, most: int = 5, *, d4rl: bool = False, rewards: bool | None = None
+    draw: st.DrawFn,
+    least: int = 0,
+    most: int = 5,
+    *,
+    d4rl: bool = False,
+    rewards: bool | None = None,
+    inner: bool | None = None,
 ) -> tuple[list[Episode], Episode]:
     """(episodes, an episode with the same columns). With ``d4rl``, what such a file can hold: float32, known final
-    observations, and only the last episode cut off."""
+    observations, and only the last episode cut off. ``inner``: whether some episodes have terminations inside."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     lengths = draw(st.lists(st.integers(1, 6), min_size=least, max_size=most))
     dtypes = {name: "float32" if d4rl else draw(st.sampled_from(_DTYPES)) for name in ("observations", "actions")}
@@ -113,7 +129,9 @@ def episode_lists(
     extras = draw(
         st.dictionaries(st.sampled_from(["qpos", "goal", "deep/er", "ä"]), st.sampled_from(_DTYPES), max_size=2)
     )
-    inner = {name: draw(st.sampled_from([(), (2,), (2, 1)])) for name in extras}
+    longer = {name: 0 if d4rl else draw(st.integers(0, 1)) for name in extras}  # T+1 rows an episode
+    shapes = {name: draw(st.sampled_from([(), (2,), (2, 1)])) for name in extras}
+    stops = draw(st.booleans()) if inner is None and not d4rl else bool(inner)
     ends = ["terminated", "truncated"] if d4rl else ["terminated", "truncated", "cut"]
 
     def array(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -128,7 +146,8 @@ def episode_lists(
             actions=array((length, sizes["actions"]), dtypes["actions"]) if has_actions else None,
             rewards=array((length,), reward_dtype) if has_rewards else None,
             final=True if d4rl else draw(st.booleans()),
-            extras={name: array((length, *inner[name]), dtype) for name, dtype in extras.items()},
+            extras={name: array((length + longer[name], *shapes[name]), dtype) for name, dtype in extras.items()},
+            stops=tuple(step for step in range(length - 1) if stops and rng.random() < 0.3),
         )
 
     episodes = [episode(length) for length in lengths]

@@ -9,8 +9,10 @@ from typing import Any
 
 from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
+from offbench.catalog.identify import identify
 from offbench.catalog.progress import Progress, shown
-from offbench.data.trajectories import Trajectories
+from offbench.catalog.single_tasks import single_task_of, with_task
+from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native, table
@@ -57,12 +59,31 @@ def _load(source: str | Path, cache: Path | None) -> Trajectories:
         from offbench.catalog.minari_remote import load_minari
 
         return load_minari(minari, (cache or native.cache_folder()) / source)
+    if isinstance(source, str) and (variant := single_task_of(source)):
+        whole, number = variant
+        return with_task(load_card(whole, cache), whole, source, number)
     found = find(source)
-    return load_card(found, cache) if isinstance(found, Card) else table.load(found)
+    return load_card(found, cache) if isinstance(found, Card) else _load_path(found)
+
+
+def _load_path(path: Path) -> Trajectories:
+    """The trajectories of a file or folder, with what its card says where it is a card's by content or by name."""
+    found = identify(path)
+    if found is None:
+        return table.load(path)
+    card, same = found
+    if same:
+        limit = task(card.task).episode_limit if card.task else None
+        told = f"read from {path.name}, which by its checksum is the file of {card.id}"
+        return _described(table.load(path, episode_limit=limit), card).noted(told)
+    told = f"its name is that of a file of {card.id}, and its content is another"
+    return table.load(path).noted(told, like=card.id)
 
 
 def find(source: str | Path) -> Card | Path:
     """What a source names: a card by its id or its TOML file, or else the path of a file or folder that exists.
+
+    An id of one of OGBench's single tasks names the card of the dataset that it is made of.
 
     A dataset that has no card and that Minari has on this machine is the folder where Minari keeps it.
 
@@ -72,6 +93,8 @@ def find(source: str | Path) -> Card | Path:
     """
     if isinstance(source, str) and source in cards():
         return card(source)
+    if isinstance(source, str) and (variant := single_task_of(source)):
+        return variant[0]
     path = Path(source).expanduser()
     if path.exists():
         return card_of(path) if path.suffix == ".toml" and path.is_file() else path
@@ -134,9 +157,7 @@ def _described(trajectories: Trajectories, card: Card) -> Trajectories:
     unsure = [file.name for file in card.files if file.sha256 is None and file.md5 is None]
     remarks = [f"no checksum of {name} was published; that of the first download counts" for name in unsure]
     notes = dict.fromkeys([*trajectories.provenance.notes, *card.known_defects, *remarks])
-    provenance = replace(
-        trajectories.provenance, dataset=card.id, revision=card.revision, task=card.task, notes=tuple(notes)
-    )
+    provenance = Provenance(card.id, card.revision, card.task, tuple(notes), card.like or card.id)
     return replace(trajectories, provenance=provenance)
 
 

@@ -74,7 +74,7 @@ def as_arrays(trajectories: Trajectories) -> dict[str, Array]:
     assert t.final_observations is not None
     if t.actions is None or t.rewards is None:
         raise DataError("D4RL's layout has actions and rewards; this dataset lacks one of them")
-    before = np.arange(t.steps) + np.repeat(np.arange(len(t)), t.lengths)
+    before = t.sources
     arrays: dict[str, Array] = {
         "observations": t.observations[before],
         "actions": t.actions,
@@ -84,7 +84,7 @@ def as_arrays(trajectories: Trajectories) -> dict[str, Array]:
     }
     if t.final_observations.all():
         arrays["next_observations"] = t.observations[before + 1]
-    return arrays | {f"infos/{name}": column for name, column in t.extras.items()}
+    return arrays | {f"infos/{name}": t.extra(name) for name in t.extras}
 
 
 def qlearning_dataset(

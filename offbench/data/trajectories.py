@@ -8,7 +8,9 @@ Layout, for episodes of lengths T_0, T_1, ... (``o`` observation, ``a`` action, 
     observations   o o o ... o X  o o o o ... o X     T+1 rows an episode: episode i starts at offsets[i] + i
 
 A *termination* is an end in the task (the bootstrap stops there); a *truncation* is an end by the clock (it does not).
-An episode whose last step carries neither flag was cut off where it was recorded, and counts as truncated.
+An episode whose last step carries neither flag was cut off where it was recorded, and counts as truncated. A
+termination may stand inside an episode that went on in recording, as at a goal that is reached and passed: it stops the
+bootstrap at its step and nothing else. Only the offsets end an episode, so that returns, windows and splits go on.
 """
 
 from __future__ import annotations
@@ -41,12 +43,15 @@ class Provenance:
         revision: revision of the dataset's card, 0 for a file.
         task: name of the task in which a policy trained on it is scored, where known.
         notes: what the source lacked or what was done to it, one sentence each.
+        like: id of the published dataset that it is the file of, or is named or made like, so that what was published
+            for that one (presets) may be taken for this.
     """
 
     dataset: str = ""
     revision: int = 0
     task: str | None = None
     notes: tuple[str, ...] = ()
+    like: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,11 +61,12 @@ class Trajectories:
     Attributes:
         observations: T+1 rows an episode.
         offsets: the first step of each episode and the number of steps at the end.
-        terminations: True only at the last step of an episode.
+        terminations: where the bootstrap stops: at the last step of an episode, or inside one that goes on.
         truncations: True only at the last step of an episode and never together with a termination.
         actions: absent in action-free data.
         rewards: absent in reward-free data.
-        extras: further columns by name (goals, qpos, log-probabilities).
+        extras: further columns by name (goals, qpos, log-probabilities), each with one row a step or, as observations
+            have, T+1 rows an episode. `extra` gives the rows of the steps of either.
         final_observations: whether the last observation of an episode was recorded. Where it was not, its row repeats
             the one before, and a last step that did not terminate is left out of transitions.
         action_range: (low, high), the bounds that actions are declared to keep.
@@ -76,7 +82,7 @@ class Trajectories:
     truncations: Bool[Array, " steps"]
     actions: Shaped[Array, "steps action"] | None = None
     rewards: Float[Array, " steps"] | None = None
-    extras: Mapping[str, Shaped[Array, "steps ..."]] = field(default_factory=dict)
+    extras: Mapping[str, Shaped[Array, "_ ..."]] = field(default_factory=dict)
     final_observations: Bool[Array, " episodes"] | None = None
     action_range: tuple[Shaped[Array, " action"], Shaped[Array, " action"]] | None = None
     provenance: Provenance = field(default_factory=Provenance)
@@ -133,6 +139,27 @@ class Trajectories:
             columns["rewards"] = self.rewards
         return columns | {f"extras/{name}": column for name, column in self.extras.items()}
 
+    def extra(self, name: str) -> Shaped[Array, "steps ..."]:
+        """The extra of that name in one row a step: of T+1 rows an episode, those that its steps act from.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        column = self.extras[name]
+        return column if len(column) == self.steps else column[self.sources]
+
+    @property
+    def sources(self) -> Int64[Array, " steps"]:
+        """The row of ``observations`` that each step acts from; the row behind it holds what follows."""
+        return np.arange(self.steps) + np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def inner_terminations(self) -> Int64[Array, " inner"]:
+        """The steps that terminate inside an episode, which goes on behind them."""
+        last = np.zeros(self.steps, dtype=bool)
+        last[self.offsets[1:] - 1] = True
+        return np.flatnonzero(self.terminations & ~last)
+
     # ---------------------------------------------------------------- selection
 
     def __getitem__(self, episodes: int | slice | Sequence[int] | Array) -> Trajectories:
@@ -158,7 +185,7 @@ class Trajectories:
             truncations=self.truncations[steps],
             actions=None if self.actions is None else self.actions[steps],
             rewards=None if self.rewards is None else self.rewards[steps],
-            extras={name: column[steps] for name, column in self.extras.items()},
+            extras={n: c[steps if len(c) == self.steps else observations] for n, c in self.extras.items()},
             final_observations=self.final_observations[chosen],
         )
 
@@ -169,12 +196,23 @@ class Trajectories:
         """The episodes for which ``keep(episode)`` is true, in order."""
         return self[np.array([keep(episode) for episode in self], dtype=bool)]
 
+    @property
+    def finished(self) -> Trajectories:
+        """All episodes but a last one without a flag, which recording cut off, so that its return is not known."""
+        return self[: len(self) - self.unfinished] if self.unfinished else self
+
+    @property
+    def unfinished(self) -> int:
+        """1 if the last episode carries no flag, else 0."""
+        return int(len(self) > 0 and not (self.terminations[-1] or self.truncations[-1]))
+
     def best(self, fraction: float) -> Trajectories:
-        """The max(1, floor(fraction * episodes)) episodes of highest return, in their original order."""
+        """The max(1, floor(fraction * episodes)) finished episodes of highest return, in order; as CORL counts them."""
         if not 0 < fraction <= 1:
             raise DataError(f"the fraction of best episodes must lie in (0, 1], not {fraction}")
-        count = max(1, _share(fraction, len(self)))
-        return self[np.sort(np.argsort(-self.returns, kind="stable")[:count])]
+        whole = self if len(self) == self.unfinished else self.finished
+        count = max(1, _share(fraction, len(whole)))
+        return whole[np.sort(np.argsort(-whole.returns, kind="stable")[:count])]
 
     def between_returns(self, low: float = -np.inf, high: float = np.inf) -> Trajectories:
         """The episodes with low <= return <= high, in order."""
@@ -227,6 +265,11 @@ class Trajectories:
             sha.update(np.ascontiguousarray(column, dtype=little).data)
         return sha.hexdigest()
 
+    def noted(self, *notes: str, **origin: Any) -> Trajectories:
+        """The same with further notes in the provenance, and with what is named replaced there."""
+        told = replace(self.provenance, notes=(*self.provenance.notes, *notes), **origin)
+        return replace(self, provenance=told)
+
     @property
     def name(self) -> str:
         """What messages call these trajectories."""
@@ -238,9 +281,12 @@ class Trajectories:
         lengths = self.lengths
         lines = [f"{self.provenance.dataset or 'trajectories'}: {len(self):,} episodes, {self.steps:,} steps"]
         if len(self):
-            ends = int(self.terminations.sum()), int(self.truncations.sum())
+            inside = len(self.inner_terminations)
+            ends = int(self.terminations.sum()) - inside, int(self.truncations.sum())
             lines.append(f"  lengths   {lengths.min()} to {lengths.max()}, mean {lengths.mean():.1f}")
             lines.append(f"  ends      {ends[0]} terminated, {ends[1]} truncated, {len(self) - sum(ends)} cut off")
+            if inside:
+                lines.append(f"  inside    {inside} steps terminate in episodes that go on")
         if self.rewards is not None and len(self):
             marks = " ".join(f"{value:.1f}" for value in np.quantile(self.returns, [0, 0.25, 0.5, 0.75, 1]))
             lines.append(f"  returns   mean {self.returns.mean():.1f}, quartiles {marks}")
@@ -289,6 +335,9 @@ def _same_range(one: tuple[Array, Array] | None, other: tuple[Array, Array] | No
 
 def _join(name: str, parts: Sequence[Trajectories]) -> Array:
     columns = [part.columns()[name] for part in parts]
+    longer = {len(column) != part.steps for column, part in zip(columns, parts, strict=True) if part.steps}
+    if name.startswith("extras/") and len(longer) > 1:
+        raise DataError(f"{name} has one row a step in some parts and T+1 rows an episode in others")
     for part, column in zip(parts, columns, strict=True):
         if column.shape[1:] != columns[0].shape[1:]:
             raise DataError(

@@ -31,9 +31,10 @@ def check(name: str, columns: Mapping[str, Array], action_range: tuple[Array, Ar
     rows = dict.fromkeys(columns, steps)
     rows |= {"offsets": episodes + 1, "observations": steps + episodes, "final_observations": episodes}
     for column, values in columns.items():
-        if values.ndim == 0 or len(values) != rows[column]:
-            got = len(values) if values.ndim else "no"
-            raise DataError(f"{column} of {name} has {got} rows; {rows[column]} would be right for {steps} steps")
+        right = [rows[column], steps + episodes] if column.startswith("extras/") else [rows[column]]
+        if values.ndim == 0 or len(values) not in right:
+            got, either = len(values) if values.ndim else "no", " or ".join(map(str, right))
+            raise DataError(f"{column} of {name} has {got} rows; {either} would be right for {steps} steps")
         _check_values(name, column, values)
     shape = columns["final_observations"].shape
     if len(shape) != 1:
@@ -82,16 +83,17 @@ _KIND_NAMES = {"b": "bool", "f": "floating point", "i": "integer", "fiub": "a nu
 
 
 def _check_ends(name: str, offsets: Array, terminations: Array, truncations: Array) -> None:
-    inside = np.ones(int(offsets[-1]), dtype=bool)
-    inside[offsets[1:] - 1] = False
+    """Terminations may stand anywhere, truncations at the last step of an episode, and no step has both."""
     for column, flags in (("terminations", terminations), ("truncations", truncations)):
         if flags.ndim != 1:
             raise DataError(f"{column} of {name} have shape {flags.shape}; one flag a step would be right")
-        wrong = np.flatnonzero(flags & inside)
-        if len(wrong):
-            raise DataError(
-                f"{column} of {name} mark step {wrong[0]}, inside an episode; only a last step may carry the flag"
-            )
+    inside = np.ones(int(offsets[-1]), dtype=bool)
+    inside[offsets[1:] - 1] = False
+    wrong = np.flatnonzero(truncations & inside)
+    if len(wrong):
+        raise DataError(
+            f"truncations of {name} mark step {wrong[0]}, inside an episode; only a last step may carry the flag"
+        )
     both = np.flatnonzero(terminations & truncations)
     if len(both):
         raise DataError(

@@ -7,6 +7,7 @@ Rewards are recomputed where a formula on observations and actions gives them; t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.lint.findings import Expected, TaskFacts
 
+# Environments of Gymnasium that never end an episode themselves.
+_ENDLESS = ("Pendulum", "HalfCheetah", "Swimmer", "Reacher", "Pusher")
 # Gymnasium's HalfCheetah, Hopper and Walker2d: size of the observation, its component that is the forward velocity,
 # reward for being alive, weight of the squared action.
 _LOCOMOTION = {"HalfCheetah": (17, 8, 0.0, 0.1), "Hopper": (11, 5, 1.0, 1e-3), "Walker2d": (17, 8, 1.0, 1e-3)}
@@ -32,7 +35,13 @@ def facts(task: Task) -> TaskFacts:
     space = environment.action_space
     low, high = getattr(space, "low", None), getattr(space, "high", None)
     environment.close()
-    return TaskFacts(task.name, task.episode_limit, low, high, reward_formula(task))
+    return replace(clock(task), action_low=low, action_high=high, expected_rewards=reward_formula(task))
+
+
+def clock(task: Task) -> TaskFacts:
+    """What a task says about the ends of episodes, for which no environment is made."""
+    terminates = False if task.environment.split("-")[0] in _ENDLESS else None
+    return TaskFacts(task.name, task.episode_limit, terminates=terminates)
 
 
 def reward_formula(task: Task) -> Callable[[Trajectories], Expected | None] | None:

@@ -134,6 +134,8 @@ class RunRecord(_Strict):
         seed: seed of this run.
         steps: gradient updates done.
         group_size: seeds trained together in the same process.
+        notes: what a reader of the numbers has to know: how the data were read and what is wrong with them, the preset,
+            how the task differs from what the data were recorded in.
         evaluations: the learning curve, in the order of its steps; the last one is the final score.
         losses: logged metrics, in the order of their steps.
         wall_seconds: time spent training the whole group, evaluation left out.
@@ -158,6 +160,7 @@ class RunRecord(_Strict):
     seed: NonNegativeInt
     steps: NonNegativeInt
     group_size: PositiveInt
+    notes: list[str] = []
     evaluations: list[EvaluationRecord]
     losses: list[LossRecord]
     wall_seconds: NonNegativeFloat

@@ -5,6 +5,8 @@ Deep Data-Driven Reinforcement Learning", https://arxiv.org/abs/2004.07219, and 
 
     observations, next_observations? (N, observation)    actions (N, action)    rewards (N,) or (N, 1)
     terminals, timeouts?             (N,) 0 or 1         infos/* (N, ...)       metadata/* anything
+
+Other names of these columns, and other flags, are those of `offbench.formats.row_names`.
 """
 
 from __future__ import annotations
@@ -16,32 +18,46 @@ from typing import Any
 import numpy.typing as npt
 
 from offbench.data.trajectories import Trajectories
-from offbench.formats.hdf5_file import below, check_sizes, h5py, items, open_hdf5, values
-from offbench.formats.rows import ROW_COLUMNS, from_rows
+from offbench.formats.hdf5_file import below, check_sizes, h5py, is_column, items, open_hdf5, values
+from offbench.formats.row_names import by_role, described, lacking, role
+from offbench.formats.rows import from_rows, not_read, usable_infos
 from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
 
 _KIND = "a D4RL-style HDF5 file"
-_RANGE = ("metadata/action_low", "metadata/action_high")  # as offbench writes it
+# As offbench writes them: bounds of actions, and where episodes begin.
+_RANGE = ("metadata/action_low", "metadata/action_high")
+_OFFSETS = "metadata/offsets"
 _LONGEST_TEXT = 200  # characters of a metadata value that are worth a note
 
 
 @dataclass
 class _Contents:
-    """What a file holds: columns, infos and bounds by name, small metadata as text, and names that nobody reads."""
+    """What a file holds.
+
+    Attributes:
+        columns: by role, see `offbench.formats.row_names`.
+        names: what the file calls them.
+        infos: further columns, below ``infos`` or at the root.
+        metadata: small ones, as they are printed.
+        arrays: bounds of actions and offsets, by path.
+        present: names at the root, or the roles that they have.
+        unread: names that nobody reads, each with the reason where that is not plain.
+    """
 
     columns: dict[str, Array] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     infos: dict[str, Array] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
-    action_range: dict[str, Array] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
 
 
 def recognises(source: Source) -> bool:
-    """Whether an HDF5 file has D4RL's columns at its root, or some of them."""
-    return not set(source.names).isdisjoint(ROW_COLUMNS)
+    """Whether an HDF5 file has columns of rows at its root, by whatever name, or some of them."""
+    return any(role(name) for name in source.names)
 
 
 def read_hdf5(
@@ -49,7 +65,9 @@ def read_hdf5(
 ) -> Trajectories:
     """The trajectories of a D4RL-style HDF5 file; ``provenance.notes`` say what it lacks and what was done about it.
 
-    ``offbench.formats.rows.from_rows`` says how rows become episodes; infos become extras, named without the prefix.
+    ``offbench.formats.rows.from_rows`` says how rows become episodes; infos become extras, named without the prefix,
+    as do further columns with a row a step (DSRL's costs). Infos that are no numbers, not finite or not one row a step
+    are left out, and a note says so.
 
     Args:
         path: the file.
@@ -64,12 +82,12 @@ def read_hdf5(
     path = Path(path)
     with open_hdf5(path, _KIND) as file:
         contents = _read_root(path, file)
+    infos = usable_infos(contents.infos, len(contents.columns.get("observations", ())), contents.unread)
     notes = _describe(contents)
-    if action_range is None and contents.action_range.keys() == set(_RANGE):
-        action_range = contents.action_range[_RANGE[0]], contents.action_range[_RANGE[1]]
-    return from_rows(
-        path, contents.columns, contents.infos, notes, action_range=action_range, episode_limit=episode_limit
-    )
+    if action_range is None and set(_RANGE) <= contents.arrays.keys():
+        action_range = contents.arrays[_RANGE[0]], contents.arrays[_RANGE[1]]
+    offsets = contents.arrays.get(_OFFSETS)
+    return from_rows(path, contents.columns, infos, notes, contents.names, action_range, episode_limit, offsets)
 
 
 def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -81,39 +99,39 @@ def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
 
 def _describe(contents: _Contents) -> list[str]:
     """Notes on what the file lacks, its metadata and what was left unread."""
-    absent = [name for name in (*ROW_COLUMNS, "infos", "metadata") if name not in contents.present]
-    notes = [f"the file has no {', '.join(absent)}"] if absent else []
+    notes = lacking(contents.present, "infos", "metadata")
     notes += [f"metadata/{name} is {value}" for name, value in contents.metadata.items()]
-    if contents.unread:
-        more = f" and {len(contents.unread) - 8} more" if len(contents.unread) > 8 else ""
-        notes.append(f"not read: {', '.join(contents.unread[:8])}{more}")
+    notes += described(contents.names)
+    notes += not_read(contents.unread)
     return notes
 
 
 def _read_root(path: Path, file: Any) -> _Contents:
     contents = _Contents()
-    datasets: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for name, item in items(path, file, ""):
-        contents.present.add(name)
-        if name in ROW_COLUMNS:
-            datasets[name] = item
+        contents.present.add(role(name) or name)
+        if role(name):
+            columns[name] = item
         elif name == "infos" and isinstance(item, h5py.Group):
-            datasets |= below(path, item, "infos/", set())
+            others |= below(path, item, "infos/", set())
         elif name == "metadata" and isinstance(item, h5py.Group):
             contents.metadata = _read_metadata(path, item)
-            bounds = {name: item.get(name.removeprefix("metadata/")) for name in _RANGE}
-            datasets |= {n: bound for n, bound in bounds.items() if isinstance(bound, h5py.Dataset) and bound.shape}
+            found = {name: item.get(name.removeprefix("metadata/")) for name in (*_RANGE, _OFFSETS)}
+            metadata = {n: array for n, array in found.items() if isinstance(array, h5py.Dataset) and array.shape}
         else:
+            others[name] = item
+    rows = next((len(item) for name, item in columns.items() if role(name) == "observations" and is_column(item)), None)
+    for name in list(others):
+        if not is_column(others[name]) or ("/" not in name and len(others[name]) != rows):
             contents.unread.append(repr(name))
-    check_sizes(path, datasets)
-    for name, dataset in datasets.items():
-        column = values(dataset)
-        if name in _RANGE:
-            contents.action_range[name] = column
-        elif name.startswith("infos/"):
-            contents.infos[name.removeprefix("infos/")] = column
-        else:
-            contents.columns[name] = column
+            del others[name]
+    check_sizes(path, columns | others | metadata)
+    contents.columns, contents.names = by_role(path, {name: values(dataset) for name, dataset in columns.items()})
+    contents.infos = {name.removeprefix("infos/"): values(dataset) for name, dataset in others.items()}
+    contents.arrays = {name: values(dataset) for name, dataset in metadata.items()}
     return contents
 
 

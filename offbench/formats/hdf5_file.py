@@ -96,6 +96,13 @@ def check_sizes(path: Path, datasets: dict[str, Any]) -> int:
     return total
 
 
+def is_column(item: Any) -> bool:
+    """Whether it is an array of numbers or bools, wherever it has its data; `check_sizes` refuses those outside."""
+    if not isinstance(item, h5py.Dataset) or not item.shape:
+        return False
+    return item.dtype.kind in "fiub" and item.dtype.itemsize <= 8
+
+
 def values(dataset: Any) -> Array:
     """All of a dataset, in the machine's byte order."""
     try:

@@ -60,9 +60,9 @@ def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] =
     tasks of mazes do, and other dictionaries all their entries. D4RL's AntMaze has
     ``observation=("achieved_goal", "observation")``, its Maze2D ``observation=("observation",)``.
 
-    Infos are extras: of T+1 rows the first T, which belong to the states acted from. An episode that goes on after a
-    flag is cut there. A step with both flags is a termination. Floating-point observations, actions and rewards
-    become float32.
+    Infos are extras: of T+1 rows the first T, which belong to the states acted from. A termination inside an episode
+    stops the bootstrap and nothing else; a time-out there cuts it. A step with both flags is a termination.
+    Floating-point observations, actions and rewards become float32.
 
     Args:
         source: the dataset's folder, its main_data.hdf5, or one that minari has loaded (of which only the chosen
@@ -207,11 +207,11 @@ def _assemble(
     both = int((terminations & truncations).sum())
     if both:
         notes.append(f"{both} steps are both terminated and truncated; they count as terminated")
-    last = terminations | truncations
+    last = truncations & ~terminations
     last[np.cumsum(lengths) - 1] = True
     ends = np.flatnonzero(last)
     if len(ends) > len(lengths):
-        notes.append(f"{len(ends) - len(lengths)} steps carry a flag inside an episode, which is cut there")
+        notes.append(f"{len(ends) - len(lengths)} time-outs stand inside an episode, which is cut there")
         sources = np.arange(len(last)) + np.repeat(np.arange(len(lengths)), lengths)
         row["observations"] = row["observations"][np.insert(sources, ends + 1, sources[ends] + 1)]
     return Trajectories(

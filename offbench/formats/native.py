@@ -192,7 +192,12 @@ def read_provenance(path: Path, metadata: Mapping[str, str]) -> Provenance:
         provenance = Provenance(**(stored | {"notes": tuple(stored["notes"])}))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"the provenance of {path} is damaged ({error}); write the file anew") from error
-    texts = [provenance.dataset, *provenance.notes, *([] if provenance.task is None else [provenance.task])]
+    texts = [
+        provenance.dataset,
+        provenance.like,
+        *provenance.notes,
+        *([] if provenance.task is None else [provenance.task]),
+    ]
     if type(provenance.revision) is not int or not all(isinstance(text, str) for text in texts):
         raise DataError(f"the provenance of {path} is damaged (a field has a wrong type); write the file anew")
     return provenance

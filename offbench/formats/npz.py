@@ -18,7 +18,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,20 +29,11 @@ from numpy.lib import format as npy
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.foreign import check_memory, check_readable
-from offbench.formats.rows import ROW_COLUMNS, from_rows
+from offbench.formats.row_names import by_role, described, lacking, role
+from offbench.formats.rows import from_rows, not_read, usable_infos
 from offbench.formats.source import Source
 
 Array = npt.NDArray[Any]
-
-# What other files call the row columns.
-_ALIASES = {
-    "observations": ("observations", "obs"),
-    "next_observations": ("next_observations", "next_obs"),
-    "actions": ("actions", "action"),
-    "rewards": ("rewards", "reward"),
-    "terminals": ("terminals", "terminations", "done"),
-    "timeouts": ("timeouts", "truncations", "truncated"),
-}
 
 # Deflate cannot shrink data more than 1,032 times; the other methods that a zip may use can, and numpy uses none.
 _MOST_COMPRESSED = 1100
@@ -87,31 +78,32 @@ def read_npz(
     """
     path = Path(path)
     arrays = read_arrays(path, _KIND)
-    names = _row_columns(path, arrays)
-    columns = {name: arrays.pop(own) for name, own in names.items()}
+    columns, names = by_role(path, arrays)
+    arrays = {name: array for name, array in arrays.items() if role(name) is None}
     rows = len(columns.get("observations", ()))
-    absent = [name for name in ROW_COLUMNS if name not in columns]
-    notes = [f"the file has no {', '.join(absent)}"] if absent else []
-    unread = [repr(name) for name, array in arrays.items() if len(array) != rows]
-    if unread:
-        notes.append(f"not read, as they do not have a row a step: {', '.join(unread[:8])}")
-    extras = _extras(arrays, rows)
+    notes = lacking(columns) + ([] if {*names.values()} >= _NEORL2 else described(names))
+    unread: list[str] = []
+    extras = usable_infos({name.removeprefix("infos/"): array for name, array in arrays.items()}, rows, unread)
+    notes += not_read(unread)
     return from_rows(path, columns, extras, notes, names, action_range, episode_limit)
 
 
 def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
     """(columns, infos) as they lie in the file, of whatever lengths and values; raises as `read_arrays` does."""
     arrays = read_arrays(path, _KIND)
-    columns = {name: arrays.pop(own) for name, own in _row_columns(path, arrays).items()}
-    return columns, _extras(arrays, len(columns.get("observations", ())))
+    columns, _ = by_role(path, arrays)
+    rows = len(columns.get("observations", ()))
+    others = {name.removeprefix("infos/"): array for name, array in arrays.items() if role(name) is None}
+    return columns, {name: array for name, array in others.items() if len(array) == rows}
 
 
-def read_arrays(path: Path, kind: str) -> dict[str, Array]:
-    """All arrays of an ``.npz`` file by name, each with at least one axis.
+def read_arrays(path: Path, kind: str, only: Sequence[str] = ()) -> dict[str, Array]:
+    """The arrays of an ``.npz`` file by name, each with at least one axis.
 
     Args:
         path: the file.
         kind: what kind of file would be right, with its article, for messages.
+        only: names of those that are read; all if empty.
 
     Raises:
         DataError: the file is missing, no zip, damaged, or holds anything but plain numbers that fit into memory.
@@ -120,7 +112,8 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(path, archive)
-            return {name: _read(path, archive, name, member) for name, member in members.items()}
+            chosen = {name: member for name, member in members.items() if not only or name in only}
+            return {name: _read(path, archive, name, member) for name, member in chosen.items()}
     except DataError:
         raise
     except MemoryError as error:
@@ -130,23 +123,6 @@ def read_arrays(path: Path, kind: str) -> dict[str, Array]:
             raise DataError(f"{path} is not a zip of arrays, or a truncated one; give the path of {kind}") from error
         reason = " ".join(str(error).split())
         raise DataError(f"{path} is truncated or damaged, so fetch or write it anew ({reason})") from error
-
-
-def _extras(arrays: Mapping[str, Array], rows: int) -> dict[str, Array]:
-    """The arrays that have a row a step, named without the prefix of D4RL's infos."""
-    return {name.removeprefix("infos/"): array for name, array in arrays.items() if len(array) == rows}
-
-
-def _row_columns(path: Path, arrays: Mapping[str, Array]) -> dict[str, str]:
-    """What the file calls the row columns that it has."""
-    names = {}
-    for name, aliases in _ALIASES.items():
-        found = [alias for alias in aliases if alias in arrays]
-        if len(found) > 1:
-            raise DataError(f"{path} has both {found[0]} and {found[1]}; one column of {name} would be right")
-        if found:
-            names[name] = found[0]
-    return names
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

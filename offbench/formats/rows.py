@@ -3,12 +3,12 @@
 Columns, N rows each; only observations are required::
 
     observations, next_observations? (N, observation)    actions (N, action)    rewards (N,) or (N, 1)
-    terminals, timeouts?             (N,) 0 or 1
+    terminals, timeouts? or others   (N,) 0 or 1, see `offbench.formats.row_names`
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
+from offbench.formats.row_ends import find_ends
+from offbench.formats.row_names import FLAGS, NAMES, check_unread
+from offbench.formats.state_rows import from_state_rows
 
 Array = npt.NDArray[Any]
 
 ROW_COLUMNS = ("observations", "actions", "rewards", "terminals", "timeouts", "next_observations")
-
-# Rows i and i+1 belong to one episode if next_observations[i] and observations[i+1] are this near, relative to the
-# latter's norm where that exceeds 1 (the rule by which the official IQL code finds the ends of episodes).
-SAME_OBSERVATION = 1e-6
 
 
 def from_rows(
@@ -35,46 +34,76 @@ def from_rows(
     names: Mapping[str, str] | None = None,
     action_range: tuple[Array, Array] | None = None,
     episode_limit: int | None = None,
+    offsets: Array | None = None,
 ) -> Trajectories:
     """Trajectories of the rows of a file.
 
-    Episodes end at terminals and timeouts. Without timeouts they also end where ``next_observations`` does not continue
-    in the next row, and after ``episode_limit`` steps. A row with both flags is a termination. A tail without a flag
-    is kept, as an episode that was cut off. The last observation of an episode is the file's next observation; in
-    files without one it repeats the one before, and ``final_observations`` is False. Floating-point observations,
-    actions and rewards become float32; infos keep their dtype and become extras.
+    `offbench.formats.row_ends.find_ends` says where episodes end; where a column ``is_last`` marks rows that hold a
+    final observation and no action, `offbench.formats.state_rows` does. The last observation of an episode is the
+    file's next observation; in files without one it repeats the one before, and ``final_observations`` is False.
+    Floating-point observations, actions and rewards become float32; infos keep their dtype and become extras.
 
     Args:
         path: the file, for messages and provenance.
-        columns: row columns by the names above.
+        columns: row columns by the roles of `offbench.formats.row_names`.
         infos: further columns, (N, ...) each.
         notes: what the reader has to remark; remarks on the rows are added to it.
         names: what the file calls the columns, for messages, where that differs.
         action_range: (low, high), each (action,), that the actions are declared to keep.
         episode_limit: steps after which the task's clock truncates, for files without timeouts.
+        offsets: (episodes + 1,) int64 where the file says itself at which rows episodes begin.
 
     Raises:
-        DataError: columns that are missing, of unequal length, not finite, or flags that are neither 0 nor 1.
+        DataError: columns that are missing, of unequal length, not finite, or flags that are neither 0 nor 1, that
+            contradict each other, or that are named like ends of episodes and not known.
     """
     if episode_limit is not None and episode_limit < 1:
         raise DataError(f"the episode limit must be at least one step, not {episode_limit}")
-    columns = _prepare(path, columns, infos, dict(names or {}), notes)
-    last, terminations, truncations = _ends(path, columns, episode_limit, notes)
-    ends = np.flatnonzero(last)
-    has_next = "next_observations" in columns
-    final = columns["next_observations" if has_next else "observations"][ends]
+    check_unread(path, infos, len(columns.get("observations", ())))
+    named = {role: (names or {}).get(role, role) for role in NAMES}
+    columns = _prepare(path, columns, infos, named, notes)
+    if "valids" in columns or ("is_last" in columns and "next_observations" not in columns):
+        return _of_states(path, columns, infos, named, notes, action_range)
+    ends = find_ends(path, columns, named, episode_limit, offsets, notes)
+    rows = np.flatnonzero(ends.last)
+    final = columns["observations"][rows]
+    if "next_observations" in columns:
+        final = np.where(_against(ends.final[rows], final), columns["next_observations"][rows], final)
     return Trajectories(
-        observations=np.insert(columns["observations"], ends + 1, final, axis=0),
-        offsets=np.concatenate([[0], ends + 1]).astype(np.int64),
-        terminations=terminations,
-        truncations=truncations,
+        observations=np.insert(columns["observations"], rows + 1, final, axis=0),
+        offsets=np.concatenate([[0], rows + 1]).astype(np.int64),
+        terminations=ends.terminations,
+        truncations=ends.truncations,
         actions=columns.get("actions"),
         rewards=columns.get("rewards"),
         extras=infos,
-        final_observations=np.full(len(ends), has_next),
+        final_observations=ends.final[rows],
         action_range=action_range,
         provenance=Provenance(dataset=str(path), notes=tuple(notes)),
     )
+
+
+def _of_states(
+    path: Path,
+    columns: dict[str, Array],
+    infos: Mapping[str, Array],
+    names: Mapping[str, str],
+    notes: list[str],
+    action_range: tuple[Array, Array] | None,
+) -> Trajectories:
+    """Where rows of states are marked: by ``is_last``, whose terminals are of states, or by ``valids``, of steps."""
+    if "valids" not in columns:
+        terminal = columns.get("terminals")
+        return from_state_rows(path, columns, infos, columns["is_last"], terminal, notes, action_range)
+    terminal = None
+    if "masks" in columns:  # of the step that a row begins
+        terminal = np.append(False, ~columns["masks"][:-1])
+    return from_state_rows(path, columns, infos, ~columns["valids"], terminal, notes, action_range)
+
+
+def _against(flags: Array, rows: Array) -> Array:
+    """Flags (rows,) with as many axes as the rows have."""
+    return flags.reshape(-1, *[1] * (rows.ndim - 1))
 
 
 def _prepare(
@@ -82,7 +111,7 @@ def _prepare(
 ) -> dict[str, Array]:
     """The row columns with equal lengths, agreed shapes and dtypes."""
     columns = dict(given)
-    names = {name: names.get(name, name) for name in ROW_COLUMNS} | {f"infos/{name}": f"infos/{name}" for name in infos}
+    names = names | {f"infos/{name}": f"infos/{name}" for name in infos}
     if "observations" not in columns:
         raise DataError(
             f"{path} has no {names['observations']}; a D4RL-style file has a dataset of that name at its root"
@@ -95,11 +124,13 @@ def _prepare(
             raise DataError(
                 f"{names[name]} of {path} has {len(column)} rows; {rows} would be right, as in {names['observations']}"
             )
-    for name in {"rewards", "terminals", "timeouts"} & columns.keys():
+    for name in {"rewards", *FLAGS} & columns.keys():
         if columns[name].size != rows:
             raise DataError(f"{names[name]} of {path} has shape {columns[name].shape}; one number a row would be right")
         columns[name] = columns[name].reshape(rows)
-    for name in {"terminals", "timeouts"} & columns.keys():
+    if "actions" in columns and columns["actions"].ndim == 1:
+        columns["actions"] = columns["actions"].reshape(rows, 1)
+    for name in columns.keys() & set(FLAGS):
         columns[name] = flags(path, names[name], columns[name])
     shape = columns["observations"].shape
     if "next_observations" in columns and columns["next_observations"].shape != shape:
@@ -117,6 +148,26 @@ def flags(path: Path, name: str, column: Array) -> Array:
     return column.astype(bool)
 
 
+def usable_infos(infos: Mapping[str, Array], rows: int, unread: list[str]) -> dict[str, Array]:
+    """The infos that can ride along: finite, with one row a step; the names of the others are added to ``unread``."""
+    usable = {}
+    for name, column in infos.items():
+        if len(column) != rows:
+            unread.append(f"{name!r} ({len(column)} rows)")
+        elif column.dtype.kind == "f" and not np.isfinite(column).all():
+            wrong = int((~np.isfinite(column.reshape(rows, -1)).all(axis=1)).sum())
+            unread.append(f"{name!r} (NaN or infinite in {wrong} rows)")
+        else:
+            usable[name] = column
+    return usable
+
+
+def not_read(names: Sequence[str]) -> list[str]:
+    """A note on what a reader left out, if that is anything."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return [f"not read: {', '.join(names[:8])}{more}"] if names else []
+
+
 def to_float32(columns: dict[str, Array], notes: list[str]) -> None:
     """Make floating-point columns and all rewards float32 in place; whole-number observations and actions stay."""
     converted: dict[str, list[str]] = {}
@@ -128,70 +179,3 @@ def to_float32(columns: dict[str, Array], notes: list[str]) -> None:
         with np.errstate(over="ignore"):  # what does not fit becomes infinite, which Trajectories refuses
             columns[name] = column.astype(np.float32)
     notes += [f"{', '.join(names)} are {dtype} in the file and float32 here" for dtype, names in converted.items()]
-
-
-def _ends(path: Path, columns: dict[str, Array], limit: int | None, notes: list[str]) -> tuple[Array, Array, Array]:
-    """(last row of an episode, terminations, truncations), each (rows,) bool."""
-    rows = len(columns["observations"])
-    if not columns.keys() & {"terminals", "timeouts", "next_observations"} and limit is None:
-        raise DataError(f"nothing in {path} says where its episodes end; give their length as episode_limit")
-    terminations = columns.get("terminals", np.zeros(rows, dtype=bool))
-    jumps = jump_mask(columns["observations"], columns.get("next_observations"))
-    if "timeouts" in columns:
-        both = int((terminations & columns["timeouts"]).sum())
-        if both:
-            notes.append(f"{both} rows are both terminal and timed out; they count as terminated")
-        truncations = columns["timeouts"] & ~terminations
-        inside = int((jumps & ~terminations & ~truncations).sum())
-        if inside:
-            notes.append(
-                f"{inside} rows inside episodes have a next observation that is not the next row's observation"
-            )
-        last = terminations | truncations
-    else:
-        last = terminations | jumps
-        truncations = _clock(last, limit) & ~terminations
-        last |= truncations
-        notes.append(_how_cut(int((jumps & ~terminations).sum()), "next_observations" in columns, limit))
-    if not last[-1]:
-        tail = rows - 1 - int(np.flatnonzero(last)[-1]) if last.any() else rows
-        notes.append(f"the last {tail} steps have no end; they are kept as an episode that was cut off")
-        last[-1] = True
-    if "next_observations" not in columns:
-        notes.append("the last observation of each episode was not recorded and repeats the one before")
-    return last, terminations, truncations
-
-
-def _how_cut(jumps: int, has_next: bool, limit: int | None) -> str:
-    ways = ["at terminals"]
-    if has_next:
-        ways.append(f"at {jumps} further rows whose next observation is not the next row's observation")
-    if limit is not None:
-        ways.append(f"after {limit} steps")
-    return f"without timeouts, episodes end {', '.join(ways)}{' only' if len(ways) == 1 else ''}"
-
-
-def jump_mask(observations: Array, following: Array | None) -> Array:
-    """(rows,) bool, where the next observation differs from the next row's observation; False in the last row."""
-    jumps = np.zeros(len(observations), dtype=bool)
-    if following is None:
-        return jumps
-    inner = tuple(range(1, observations.ndim))
-    differs = (observations[1:] != following[:-1]).any(axis=inner)
-    where = np.flatnonzero(differs)  # few, so that distances are computed for few
-    expected = observations[where + 1].astype(np.float64)
-    with np.errstate(invalid="ignore"):  # an infinite observation is refused later, with its row
-        distance = np.sqrt(np.square(following[where] - expected).sum(axis=inner))
-    near = distance <= SAME_OBSERVATION * np.maximum(1.0, np.sqrt(np.square(expected).sum(axis=inner)))
-    jumps[where] = ~near  # NaN is near nothing
-    return jumps
-
-
-def _clock(last: Array, limit: int | None) -> Array:
-    """(rows,) bool, every ``limit``-th step of an episode, where ``last`` (rows,) marks the ends known so far."""
-    if limit is None:
-        return np.zeros(len(last), dtype=bool)
-    starts = np.concatenate([[0], np.flatnonzero(last[:-1]) + 1])
-    step = np.arange(len(last)) - np.repeat(starts, np.diff(starts, append=len(last)))
-    reached: Array = (step + 1) % limit == 0
-    return reached

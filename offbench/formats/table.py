@@ -38,10 +38,11 @@ class Format:
         version: of the reader, part of what makes a cached file valid: to be raised whenever the same file would be
             read differently.
         cached: whether what was read is kept as a native file.
+        alone: whether one file is a dataset by itself.
         content: trajectories, or preferences, which are recognised and not loaded as trajectories.
         suffixes: how names of its files end, the first one as export writes them. What ends so is taken for a path.
-        rows: of a path, (columns, infos) as they lie in the file, of whatever lengths and values, for the lint; the
-            names are those of `offbench.formats.rows`. Empty if the format has no such rows.
+        rows: of a path, (columns, infos) as they lie in the file, of whatever lengths and values, for the lint, None
+            where it has no such rows; the names are those of `offbench.formats.row_names`. Empty if no file has some.
         writer: see `write`; empty if the format is only read.
         target: what an exported dataset is called where nobody says it, ``{}`` being its name.
     """
@@ -54,6 +55,7 @@ class Format:
     options: tuple[str, ...] = ()
     version: int = 1
     cached: bool = True
+    alone: bool = True
     content: str = "trajectories"
     suffixes: tuple[str, ...] = ()
     rows: str = ""
@@ -88,7 +90,8 @@ class Format:
 
     def raw_rows(self, path: Path) -> Rows | None:
         """(columns, infos) as they lie in the file, None if the format has no such rows; raises as `read` does."""
-        return resolve(self.rows)(path) if self.rows else None
+        found: Rows | None = resolve(self.rows)(path) if self.rows else None
+        return found
 
     def write(self, trajectories: Trajectories, target: str, environment: str | None = None) -> tuple[Path, list[str]]:
         """Write trajectories and return (the file or folder, notes on what the format cannot hold).
@@ -139,8 +142,9 @@ FORMATS: tuple[Format, ...] = (
         recognises="offbench.formats.minari_format:recognises",
         reader="offbench.formats.minari_format:read_minari",
         options=("observation",),
-        version=2,
+        version=3,
         cached=False,
+        alone=False,
         writer="offbench.formats.writers:export_minari",
         target="offbench/{}",
     ),
@@ -151,7 +155,7 @@ FORMATS: tuple[Format, ...] = (
         recognises="offbench.formats.hdf5:recognises",
         reader="offbench.formats.hdf5:read_hdf5",
         options=("episode_limit",),
-        version=2,
+        version=3,
         suffixes=(".hdf5", ".h5"),
         rows="offbench.formats.hdf5:raw_rows",
         writer="offbench.formats.writers:export_d4rl",
@@ -167,13 +171,22 @@ FORMATS: tuple[Format, ...] = (
         suffixes=(".npz",),
     ),
     Format(
+        name="ogbench",
+        title="an .npz file of OGBench",
+        containers=("zip", "folder"),
+        recognises="offbench.formats.ogbench:recognises",
+        reader="offbench.formats.ogbench:read_ogbench",
+        suffixes=(".npz",),
+        rows="offbench.formats.ogbench:raw_rows",
+    ),
+    Format(
         name="neorl2",
         title="a NeoRL-2 .npz file",
         containers=("zip",),
         recognises="offbench.formats.npz:recognises_neorl2",
         reader="offbench.formats.npz:read_npz",
         options=("episode_limit",),
-        version=2,
+        version=3,
         suffixes=(".npz",),
         rows="offbench.formats.npz:raw_rows",
     ),
@@ -184,7 +197,7 @@ FORMATS: tuple[Format, ...] = (
         recognises="offbench.formats.npz:recognises",
         reader="offbench.formats.npz:read_npz",
         options=("episode_limit",),
-        version=2,
+        version=3,
         suffixes=(".npz",),
         rows="offbench.formats.npz:raw_rows",
     ),

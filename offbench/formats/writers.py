@@ -55,8 +55,8 @@ def write_d4rl(
 ) -> tuple[str, ...]:
     """Write one HDF5 file in D4RL's layout and return notes on what it cannot hold.
 
-    Columns: observations, next_observations, actions, rewards, terminals, timeouts, infos/*, and the range of actions
-    as metadata. Where an episode's final observation is unknown, no next_observations are written at all.
+    Columns: observations, next_observations, actions, rewards, terminals, timeouts, infos/*, and as metadata the range
+    of actions and the offsets of episodes. Where a final observation is unknown, no next_observations are written.
 
     Args:
         trajectories: episodes with actions and rewards.
@@ -86,11 +86,18 @@ def write_d4rl(
         )
     if not t.final_observations.all():
         notes.append("final observations are unknown, so that next_observations are left out")
-    before = np.arange(t.steps) + np.repeat(np.arange(len(t)), t.lengths)
+    inside = len(t.inner_terminations)
+    if inside:
+        notes.append(
+            f"{inside} steps terminate inside episodes; metadata/offsets say where these end, and who does not "
+            "look there ends one at each"
+        )
+    if any(len(column) != t.steps for column in t.extras.values()):
+        notes.append("of extras with T+1 rows an episode the last ones are left out")
     with atomic(Path(path)) as temporary:
         try:
             with h5py.File(temporary, "w") as file:
-                for name, column in _d4rl_columns(t, before):
+                for name, column in _d4rl_columns(t):
                     file.create_dataset(name, data=column, **({"compression": "gzip"} if column.ndim else {}))
                 for name, value in (metadata or {}).items():
                     file[f"metadata/{name}"] = _fixed(value) if isinstance(value, str) else value
@@ -105,15 +112,17 @@ def _fixed(text: str) -> Array:
     return np.array(content, dtype=h5py.string_dtype("utf-8", max(1, len(content))))
 
 
-def _d4rl_columns(t: Trajectories, before: Array) -> Iterator[tuple[str, Array]]:
-    """Columns by path; ``before`` (steps,) numbers the observation that each step starts from."""
+def _d4rl_columns(t: Trajectories) -> Iterator[tuple[str, Array]]:
+    """Columns by path."""
     assert t.final_observations is not None
+    before = t.sources
     yield "observations", t.observations[before]
     if t.final_observations.all():
         yield "next_observations", t.observations[before + 1]
     named = {"actions": t.actions, "rewards": t.rewards, "terminals": t.terminations, "timeouts": t.truncations}
     yield from ((name, column) for name, column in named.items() if column is not None)
-    yield from ((f"infos/{name}", column) for name, column in t.extras.items())
+    yield from ((f"infos/{name}", t.extra(name)) for name in t.extras)
+    yield "metadata/offsets", t.offsets
     if t.action_range is not None:
         yield from (
             (f"metadata/action_{side}", bound) for side, bound in zip(("low", "high"), t.action_range, strict=True)
@@ -189,7 +198,10 @@ def _check_final(t: Trajectories) -> None:
 
 
 def _losses(t: Trajectories) -> Iterator[str]:
-    """What a Minari dataset cannot hold of the trajectories."""
+    """What a Minari dataset cannot hold of the trajectories, and what others may take it for."""
+    inside = len(t.inner_terminations)
+    if inside:
+        yield f"{inside} steps terminate inside episodes, which a reader that ends an episode there would cut"
     open_ends = int((~(t.terminations | t.truncations)[t.offsets[1:] - 1]).sum())
     if open_ends:
         yield f"{open_ends} episodes were cut off without a flag and have none in the dataset either"
@@ -250,12 +262,13 @@ def _buffers(t: Trajectories) -> Iterator[Any]:
     assert t.rewards is not None
     for number in range(len(t)):
         steps = slice(int(t.offsets[number]), int(t.offsets[number + 1]))
+        rows = slice(steps.start + number, steps.stop + number + 1)
         yield buffer(
             id=number,
-            observations=t.observations[steps.start + number : steps.stop + number + 1],
+            observations=t.observations[rows],
             actions=t.actions[steps],
             rewards=t.rewards[steps],
             terminations=t.terminations[steps],
             truncations=t.truncations[steps],
-            infos={name: column[steps] for name, column in t.extras.items()},
+            infos={name: column[steps if len(column) == t.steps else rows] for name, column in t.extras.items()},
         )

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from offbench.data.trajectories import Trajectories
-from offbench.lint.findings import Array, Expected, Finding, TaskFacts, ordered
+from offbench.lint.ends import lint_ends
+from offbench.lint.findings import Array, Expected, Finding, TaskFacts, ordered, place
 from offbench.lint.infos import lint_infos
 
 # Bounds may be met up to the rounding of a float32.
@@ -36,19 +37,21 @@ def lint(trajectories: Trajectories, task: TaskFacts | None = None) -> list[Find
         return []
     findings = [
         *_constant_columns(trajectories),
-        *_ends(trajectories, task),
+        *lint_ends(trajectories, task),
         *_actions(trajectories, task),
         *_duplicates(trajectories),
         *lint_infos(trajectories),
         *_rewards(trajectories, task),
     ]
-    return ordered(findings)
+    codes = {finding.code for finding in findings}
+    if "reset-inside-episode" in codes:  # which says the same of the same rows, and knows it for sure
+        findings = [finding for finding in findings if finding.code != "jump-inside-episode"]
+    return ordered(findings + reading(trajectories))
 
 
-def place(trajectories: Trajectories, row: int) -> str:
-    """Where a row is, in words: "row 12 (step 2 of episode 1)"."""
-    episode = int(np.searchsorted(trajectories.offsets, row, side="right")) - 1
-    return f"row {row} (step {row - int(trajectories.offsets[episode])} of episode {episode})"
+def reading(trajectories: Trajectories) -> list[Finding]:
+    """What their reader noted, among it what it did not read."""
+    return [Finding("note", "reading", note) for note in trajectories.provenance.notes]
 
 
 # -------------------------------------------------------------------- columns and actions
@@ -110,37 +113,6 @@ def _out_of_range(t: Trajectories, flat: Array, low: Array, high: Array, name: s
 
 
 # -------------------------------------------------------------------- episodes
-
-
-def _ends(t: Trajectories, task: TaskFacts | None) -> Iterator[Finding]:
-    last = t.offsets[1:] - 1
-    cut = np.flatnonzero(~(t.terminations[last] | t.truncations[last]))
-    if len(cut) > 1:
-        text = (
-            f"{len(cut)} episodes end without a flag, first episode {cut[0]} in row {last[cut[0]]}; time-outs should "
-            f"carry one, because a termination stops the bootstrap and a time-out does not"
-        )
-        yield Finding("warning", "missing-timeouts", text, len(cut), int(last[cut[0]]))
-    elif len(cut) == 1:
-        text = f"episode {cut[0]} ends in row {last[cut[0]]} without a flag: it was cut off, and counts as truncated"
-        yield Finding("note", "cut-off", text, 1, int(last[cut[0]]))
-    if task is None or task.episode_limit is None:
-        return
-    limit, lengths = task.episode_limit, t.lengths
-    longer = np.flatnonzero(lengths > limit)
-    if len(longer) == 0:
-        return
-    first, count = int(longer[0]), len(longer)
-    start = (
-        f"{count} of {len(t)} episodes are longer than the {limit} steps of {task.name}, first episode {first} with "
-        f"{lengths[first]}"
-    )
-    if not t.truncations.any() or (lengths[t.truncations[last]] == limit).any():
-        text = f"{start}; time-outs are missing, and an episode that goes on behind one joins two that do not meet"
-        yield Finding("warning", "missing-timeouts", text, count, int(t.offsets[first]))
-    else:
-        text = f"{start}; they were recorded under another clock, so their returns are no returns of this task"
-        yield Finding("note", "longer-than-limit", text, count, int(t.offsets[first]))
 
 
 def _duplicates(t: Trajectories) -> Iterator[Finding]:

@@ -7,15 +7,19 @@ as Trajectories.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from offbench.errors import DataError
 from offbench.formats import table
-from offbench.formats.rows import from_rows, jump_mask
-from offbench.lint.checks import lint
-from offbench.lint.findings import Array, Finding, TaskFacts, ordered
+from offbench.formats.row_ends import end_flags, jump_mask, unmasked
+from offbench.formats.row_names import FLAGS
+from offbench.formats.rows import from_rows, usable_infos
+from offbench.lint.checks import lint, reading
+from offbench.lint.findings import Array, Finding, Severity, TaskFacts, ordered
 
 
 def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | None = None) -> list[Finding]:
@@ -32,13 +36,18 @@ def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | Non
     path = Path(path)
     found = table.named(reader) if reader else table.recognise(path)
     rows = found.raw_rows(path)
-    return lint(found.read(path, verify=True), task) if rows is None else lint_rows(path, *rows, task)
+    if rows is None:
+        return lint(found.read(path, verify=True), task)
+    findings = lint_rows(path, *rows, task)
+    with suppress(DataError):  # which lint_rows has named
+        findings += reading(found.read(path, episode_limit=task.episode_limit if task else None))
+    return ordered(findings)
 
 
 def lint_rows(
     path: Path, columns: Mapping[str, Array], infos: Mapping[str, Array], task: TaskFacts | None = None
 ) -> list[Finding]:
-    """Everything that can be found in rows, errors first; the columns are those of `offbench.formats.rows`.
+    """Everything that can be found in rows, errors first; the columns are those of `offbench.formats.row_names`.
 
     Rows that cannot become Trajectories get the checks of rows only.
     """
@@ -46,14 +55,37 @@ def lint_rows(
     findings = [*_lengths(named), *_finite(named), *_flags(columns)]
     if any(finding.severity == "error" for finding in findings):
         return ordered(findings)
-    findings += _ends(columns, task)
-    limit = None if "timeouts" in columns or task is None else task.episode_limit
+    usable = usable_infos(infos, len(columns["observations"]), [])
     try:
-        trajectories = from_rows(path, columns, infos, [], episode_limit=limit)
+        said = _said(path, columns)
+        findings += [] if said is None else _ends(said, task)
+        limit = None if task is None or _tells_timeouts(columns) else task.episode_limit
+        trajectories = from_rows(path, columns, usable, [], episode_limit=limit)
     except DataError as error:
         return ordered([*findings, Finding("error", "unreadable", str(error))])
+    # How the rows were read is said of the file, which holds more.
+    trajectories = replace(trajectories, provenance=replace(trajectories.provenance, notes=()))
     known = {finding.code for finding in findings}
     return ordered([*findings, *(each for each in lint(trajectories, task) if each.code not in known)])
+
+
+def _tells_timeouts(columns: Mapping[str, Array]) -> bool:
+    return not {"timeouts", "ends", "is_first", "is_last", "valids"}.isdisjoint(columns)
+
+
+def _said(path: Path, columns: Mapping[str, Array]) -> dict[str, Array] | None:
+    """The columns with what their flags say as terminals and timeouts; None of rows of states, whose layout says it."""
+    if "valids" in columns or ("is_last" in columns and "next_observations" not in columns):
+        return None
+    flat = {name: column.reshape(-1).astype(bool) if name in FLAGS else column for name, column in columns.items()}
+    names = {name: name for name in columns}
+    flat = unmasked(flat, names, [])
+    terminals, timeouts = end_flags(path, flat, names, [])
+    if timeouts is None and (ends := flat.get("ends", flat.get("is_last"))) is not None:
+        timeouts = ends if terminals is None else ends & ~terminals
+    rest = {name: column for name, column in flat.items() if name not in FLAGS}
+    told = {"terminals": terminals, "timeouts": timeouts}
+    return rest | {name: column for name, column in told.items() if column is not None}
 
 
 # -------------------------------------------------------------------- checks of rows
@@ -67,7 +99,7 @@ def _lengths(named: Mapping[str, Array]) -> Iterator[Finding]:
     for name, column in named.items():
         if len(column) != rows:
             text = f"{name} has {len(column)} rows; {rows} would be right, as in observations"
-            yield Finding("error", "lengths-differ", text, abs(len(column) - rows))
+            yield Finding(_severity(name), "lengths-differ", text, abs(len(column) - rows))
     following, shape = named.get("next_observations"), named["observations"].shape
     if following is not None and len(following) == rows and following.shape != shape:
         text = f"next_observations has shape {following.shape}; {shape} would be right, as of observations"
@@ -84,11 +116,16 @@ def _finite(named: Mapping[str, Array]) -> Iterator[Finding]:
                 f"{name} has NaN or infinite values in {len(wrong)} rows, first in row {wrong[0]}; finite ones would "
                 f"be right"
             )
-            yield Finding("error", "not-finite", text, len(wrong), int(wrong[0]))
+            yield Finding(_severity(name), "not-finite", text, len(wrong), int(wrong[0]))
+
+
+def _severity(name: str) -> Severity:
+    """Of what is wrong with a column: infos are left out, and the rest is read without them."""
+    return "warning" if name.startswith("infos/") else "error"
 
 
 def _flags(columns: Mapping[str, Array]) -> Iterator[Finding]:
-    for name in ("terminals", "timeouts"):
+    for name in FLAGS:
         column = columns.get(name)
         if column is None:
             continue

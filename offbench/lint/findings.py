@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from offbench.data.trajectories import Trajectories
@@ -65,6 +66,7 @@ class TaskFacts:
         action_low: (action,), lower bounds.
         action_high: (action,), upper bounds.
         expected_rewards: recomputes the rewards; None of it where the data lack what the formula needs.
+        terminates: whether it ever ends an episode itself; None if that is not known.
     """
 
     name: str
@@ -72,8 +74,15 @@ class TaskFacts:
     action_low: Array | None = None
     action_high: Array | None = None
     expected_rewards: Callable[[Trajectories], Expected | None] | None = None
+    terminates: bool | None = None
 
 
 def ordered(findings: Sequence[Finding]) -> list[Finding]:
     """Errors first, then warnings, then notes; within each in the order given."""
     return sorted(findings, key=lambda finding: _ORDER.index(finding.severity))
+
+
+def place(trajectories: Trajectories, row: int) -> str:
+    """Where a row is, in words: "row 12 (step 2 of episode 1)"."""
+    episode = int(np.searchsorted(trajectories.offsets, row, side="right")) - 1
+    return f"row {row} (step {row - int(trajectories.offsets[episode])} of episode {episode})"

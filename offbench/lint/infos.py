@@ -24,7 +24,8 @@ _MOSTLY = 0.95
 def lint_infos(trajectories: Trajectories) -> list[Finding]:
     """What is wrong with the extras named qpos and qvel, also below another name."""
     findings: list[Finding] = []
-    for name, column in trajectories.extras.items():
+    for name in trajectories.extras:
+        column = trajectories.extra(name)
         if name.rsplit("/", 1)[-1] in STATES and column.dtype.kind == "f" and column.size:
             flat = column.reshape(len(column), -1)
             frozen = list(_frozen(trajectories, name, flat))

@@ -74,6 +74,7 @@ class Plan(Strict):
     compiled: bool
     group_size: int
     device: str
+    notes: list[str] = []
 
     @property
     def settings_digest(self) -> str:
@@ -102,7 +103,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
     return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
 
 
-FREE_TO_CHANGE = {"group_size", "device", "compiled"}
+# Notes are words about the rest.
+FREE_TO_CHANGE = {"group_size", "device", "compiled", "notes"}
 
 
 def _short(value: Any) -> str:

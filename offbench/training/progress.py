@@ -16,10 +16,12 @@ QUIET_SECONDS = 20  # between plain lines
 
 
 class Display:
-    """Shows updates done, time left and scores on standard error; ``quiet`` shows nothing."""
+    """Shows updates done, time left and scores on standard error, after ``notes``; ``quiet`` shows nothing."""
 
-    def __init__(self, title: str, steps: int, seeds: int, first: int = 0, quiet: bool = False) -> None:
-        self.title, self.steps, self.seeds, self.quiet = title, steps, seeds, quiet
+    def __init__(
+        self, title: str, steps: int, seeds: int, first: int = 0, quiet: bool = False, notes: Sequence[str] = ()
+    ) -> None:
+        self.title, self.steps, self.seeds, self.quiet, self.notes = title, steps, seeds, quiet, notes
         self.first = first
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
@@ -34,6 +36,8 @@ class Display:
             self.bar.start()
         else:
             self._say(f"{self.title}: {self.seeds} seeds, {self.steps - self.first:,} updates to make")
+        for note in self.notes:
+            self.note(note)
         return self
 
     def __exit__(

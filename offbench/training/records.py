@@ -29,6 +29,7 @@ def make_records(plan: Plan, progress: Progress, task: Task | None) -> list[RunR
         "task": task and task_record(task),
         "steps": progress.step,
         "group_size": plan.group_size,
+        "notes": plan.notes,
         "wall_seconds": progress.wall_seconds,
         "evaluation_seconds": progress.evaluation_seconds,
         "hardware": hardware,

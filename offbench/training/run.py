@@ -25,6 +25,7 @@ from offbench.training.loop import Training
 from offbench.training.options import Options, check_names, parted, signed
 from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
+from offbench.training.remarks import remarks
 from offbench.training.teams import obstacle, team
 from offbench.training.views import check_requirements, check_sizes, completed, make_view
 from offbench.training.work import Updates, make_groups
@@ -55,7 +56,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
     if not isinstance(data, Trajectories):
         raise DataError(f"{dataset} is a split into {type(data).__name__}; {name} learns from whole trajectories")
-    config = registry.configure(found, data.provenance.dataset, changes)
+    config = registry.configure(found, data.provenance.like or data.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
     chosen = options.task or data.provenance.task
@@ -102,13 +103,14 @@ class Request:
             steps=self.options.steps,
             episodes=self.options.episodes,
             device=self.device,
+            notes=remarks(self.data, self.task, self.algorithm, self.found),
             **parts,
         )
 
     def display(self, plan: Plan, first: int) -> Display:
         """What shows the progress of the run after its first ``first`` updates."""
         title = f"{self.algorithm} on {plan.dataset}"
-        return Display(title, plan.steps, len(plan.seeds), first=first, quiet=self.options.quiet)
+        return Display(title, plan.steps, len(plan.seeds), first, self.options.quiet, plan.notes)
 
 
 Begin = Callable[[RunFolder, Plan, bool], object]  # runs a plan in a folder, or goes on with it

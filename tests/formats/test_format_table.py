@@ -63,6 +63,12 @@ def npz(path: Path) -> None:
         np.savez(file, **rows, actions=t.actions, rewards=t.rewards, terminals=t.terminations, timeouts=t.truncations)
 
 
+def ogbench(path: Path) -> None:
+    t, last = some(), np.arange(8) % 4 == 3
+    with path.open("wb") as file:
+        np.savez(file, observations=t.observations, actions=np.zeros((8, 1), np.float32), terminals=last)
+
+
 def ipl(path: Path) -> None:
     pairs = {f"{name}_{side}": np.zeros((2, 3, 1)) for name in ("obs", "action") for side in (1, 2)}
     with path.open("wb") as file:
@@ -81,6 +87,7 @@ FILES = {
     "d4rl": lambda path: write_d4rl(some(), path),
     "neorl2": neorl2,
     "npz": npz,
+    "ogbench": ogbench,
     "ipl": ipl,
 }
 

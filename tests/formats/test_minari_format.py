@@ -145,13 +145,20 @@ def test_discrete_spaces_become_one_column(storage: str) -> None:
     assert trajectories.action_range is None
 
 
-def test_flags_inside_an_episode_cut_it_and_lose_nothing() -> None:
+def test_a_termination_inside_an_episode_stays_there() -> None:
     flags = np.array([False, True, False, False])
-    buffer = episode(4, terminations=flags)
+    trajectories = read_minari(write([episode(4, terminations=flags), episode(2, 5)]))
+    assert trajectories.lengths.tolist() == [4, 2]
+    assert trajectories.inner_terminations.tolist() == [1]
+
+
+def test_time_outs_inside_an_episode_cut_it_and_lose_nothing() -> None:
+    flags = np.array([False, True, False, False])
+    buffer = episode(4, truncations=flags)
     trajectories = read_minari(write([buffer, episode(2, 5)]))
     assert trajectories.lengths.tolist() == [2, 2, 2]
     assert np.array_equal(trajectories.observations[[0, 1, 2, 3, 4, 5]], buffer.observations[[0, 1, 2, 2, 3, 4]])
-    assert "1 steps carry a flag inside an episode, which is cut there" in trajectories.provenance.notes
+    assert "1 time-outs stand inside an episode, which is cut there" in trajectories.provenance.notes
 
 
 def test_infos_that_no_column_can_hold_are_named() -> None:

@@ -89,7 +89,7 @@ def test_fortran_order_byte_order_and_single_values(path: Path) -> None:
     expected = read_npz(write(path.with_name("y.npz"), **rows(cost=np.arange(6))))
     assert trajectories.digest == expected.digest
     assert trajectories.provenance.notes == (
-        "not read, as they do not have a row a step: 'version'",
+        "not read: 'version' (1 rows)",
         "rewards are float64 in the file and float32 here",
     )
 
@@ -103,7 +103,7 @@ def test_fortran_order_byte_order_and_single_values(path: Path) -> None:
         ({"obs": None}, "x.npz has no observations"),
         (
             {"observations": np.zeros((6, 2))},
-            "has both observations and obs; one column of observations would be right",
+            "has both obs and observations, which differ; one column of observations would be right",
         ),
         ({"action": np.zeros((5, 1))}, "action of .*x.npz has 5 rows; 6 would be right, as in obs"),
         ({"reward": np.zeros((6, 2))}, r"reward of .*x.npz has shape \(6, 2\); one number a row would be right"),

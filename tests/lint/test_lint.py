@@ -303,7 +303,7 @@ def write(path: Path, columns: dict[str, np.ndarray]) -> Path:
 
 @pytest.mark.parametrize("name", ["x.hdf5", "x.h5", "x.npz"])
 def test_files_are_checked_as_rows(tmp_path: Path, name: str):
-    assert lint_file(write(tmp_path / name, rows())) == []
+    assert set(codes(lint_file(write(tmp_path / name, rows())))) <= {"reading"}
     broken = rows(rewards=np.full(6, np.nan), **{"infos/qpos": np.full(6, np.nan)})
     assert codes(lint_file(write(tmp_path / name, broken))) == ["not-finite", "not-finite"]
 
@@ -325,7 +325,7 @@ DEFECTS = {
     "antmaze-umaze-v0": ["infos-offset", "infos-offset"],
     "antmaze-large-play-v0": ["reset-inside-episode", "infos-offset", "end-flag-misplaced", "infos-offset"],
 }
-NOTES = {"constant-column", "actions-saturated"}
+NOTES = {"constant-column", "actions-saturated", "reading"}
 
 
 def test_published_slices_have_the_known_defects_and_no_others(shared: Path):
