@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats import table
 from offbench.formats.row_ends import end_flags, jump_mask, unmasked
@@ -63,6 +64,7 @@ def lint_rows(
         trajectories = from_rows(path, columns, usable, [], episode_limit=limit)
     except DataError as error:
         return ordered([*findings, Finding("error", "unreadable", str(error))])
+    findings += _copied(columns, trajectories)
     # How the rows were read is said of the file, which holds more.
     trajectories = replace(trajectories, provenance=replace(trajectories.provenance, notes=()))
     known = {finding.code for finding in findings}
@@ -161,6 +163,19 @@ def _ends(columns: Mapping[str, Array], task: TaskFacts | None) -> Iterator[Find
             yield Finding("error", "next-observation-mismatch", text, len(jumping), int(jumping[0]))
     else:
         yield from _missing_timeouts(columns, terminals, jumping, task)
+
+
+def _copied(columns: Mapping[str, Array], trajectories: Trajectories) -> Iterator[Finding]:
+    """Next observations that run on into the next episode, as of a column that was only shifted."""
+    assert trajectories.final_observations is not None
+    lost = np.flatnonzero(~trajectories.final_observations)
+    if "next_observations" in columns and len(lost):
+        row = int(trajectories.offsets[lost[0] + 1]) - 1
+        text = (
+            f"next_observations of {len(lost)} last rows of episodes are the next episode's first observation, first "
+            f"row {row}; the observation that the episode ended with would be right, and a time-out there is left out"
+        )
+        yield Finding("warning", "next-observations-copied", text, len(lost), row)
 
 
 def _missing_timeouts(
