@@ -18,7 +18,6 @@ from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, RunRecord
-from offbench.evaluation.record_files import write_record
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.crew import Team
 from offbench.training.folder import Progress, RunFolder
@@ -119,7 +118,7 @@ class Fitting:
     def _finish(self) -> list[RunRecord]:
         records = make_records(self.plan, self.progress, self.task)
         for record in records:
-            write_record(record, self.folder.path / f"seed-{record.seed}.json")
+            self.folder.write_record(record)
         # Last, so that a run that calls itself complete has its records.
         self.progress.complete = True
         self.folder.write(self.plan, self.progress)

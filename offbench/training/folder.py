@@ -4,12 +4,16 @@
     checkpoint-<step>.safetensors
     seed-<s>.json              one record a seed, once the run is complete
 
-A checkpoint is written under a new name first; then the manifest that names it replaces the old one in a single
-rename, and only then the old checkpoint is removed. Whenever a run dies, manifest and checkpoint belong together.
+A checkpoint is written under a new name first; then the manifest that names it, by name and digest, replaces the old
+one in a single rename, and only then the old checkpoint is removed. Whenever a run dies, manifest and checkpoint belong
+together. Nothing in the folder is replaced or removed that the run cannot show to have written.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,13 +21,14 @@ from typing import Literal
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import EvaluationRecord, LossRecord
+from offbench.evaluation.record import EvaluationRecord, LossRecord, RunRecord, digest_of
+from offbench.evaluation.record_files import read_record, write_record
 from offbench.training.plan import Plan, Strict
 
 
@@ -48,12 +53,32 @@ class Progress(Strict):
 
 
 class Manifest(Strict):
-    """Plan, progress and the checkpoint that belongs to them; a learner's fit leaves none."""
+    """Plan, progress and the checkpoint that belongs to them; a learner's fit leaves none.
 
-    schema_version: Literal[1] = 1
+    Attributes:
+        schema_version: version of this layout.
+        plan, progress: of the run.
+        checkpoint: plain name of a file in the run's own folder.
+        checkpoint_digest: SHA-256 of that file.
+        digest: of all other fields, so that one that was edited or damaged is not taken for a run.
+    """
+
+    schema_version: Literal[2] = 2
     plan: Plan
     progress: Progress
-    checkpoint: str | None = None
+    checkpoint: str | None = Field(default=None, pattern=r"^checkpoint-\d{9}\.safetensors$")
+    checkpoint_digest: str | None = None
+    digest: str = ""
+
+    @property
+    def own_digest(self) -> str:
+        """What ``digest`` has to be."""
+        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
+
+
+# What a run writes, and what is left of it where it was killed in writing.
+_CHECKPOINT = re.compile(r"checkpoint-\d{9}\.safetensors")
+_LEFT = re.compile(rf"\.(manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json)\.\w{{8}}\.part")
 
 
 class RunFolder:
@@ -61,6 +86,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._current: str | None = None  # name of the checkpoint that this run wrote or found to be its own
 
     @property
     def exists(self) -> bool:
@@ -69,10 +95,13 @@ class RunFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Keep every other process from training in this folder while the block runs; half-written files are removed.
+        """Keep every other process from training in this folder while the block runs.
+
+        What a run left here that was killed in writing is removed.
 
         Raises:
-            OffbenchError: another process trains here, or the folder cannot be written to.
+            OffbenchError: another process trains here, the folder cannot be written to, or it holds no run and files
+                of something else.
         """
         with ExitStack() as stack:
             try:
@@ -85,9 +114,25 @@ class RunFolder:
                 raise OffbenchError(
                     f"cannot write {self.path}: {reason}; name a folder that can be written to"
                 ) from error
-            for left in self.path.glob(".*.part"):
-                left.unlink(missing_ok=True)
+            self._clean()
             yield
+
+    def _clean(self) -> None:
+        """Remove what a killed run left in writing, and refuse a folder of something else."""
+        manifest = self.manifest() if self.exists else None
+        plan = None if manifest is None else manifest.plan
+        for entry in list(self.path.iterdir()):
+            if entry.is_symlink() or not entry.is_file():
+                continue
+            unnamed = bool(_CHECKPOINT.fullmatch(entry.name)) and (
+                manifest is None or entry.name != manifest.checkpoint
+            )
+            if _LEFT.fullmatch(entry.name) or (unnamed and _is_checkpoint_of(entry, plan)):
+                entry.unlink(missing_ok=True)
+        others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        if others and manifest is None:
+            listed = ", ".join(map(repr, others[:4])) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
+            raise OffbenchError(f"{self.path} holds no run but {listed}; name a new or empty folder with --output")
 
     def manifest(self) -> Manifest:
         """The manifest.
@@ -97,7 +142,10 @@ class RunFolder:
         """
         path = self.path / "manifest.json"
         try:
-            return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+            manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+            if manifest.digest != manifest.own_digest:
+                raise ValueError("does not have the digest that it says, so it was edited or damaged")
+            return manifest
         except OSError as error:
             raise OffbenchError(f"{self.path} holds no run: {path.name} cannot be read ({error.strerror})") from error
         except (ValidationError, ValueError) as error:
@@ -107,27 +155,88 @@ class RunFolder:
 
     def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor] | None = None) -> None:
         """Make ``progress`` and ``state``, if there is one, the run's checkpoint, in one rename."""
-        name = None if state is None else f"checkpoint-{progress.step:09d}.safetensors"
+        name, digest = None, None
         if state is not None:
-            with atomic(self.path / str(name)) as temporary:
-                safetensors.torch.save_file(
-                    {key: value.detach().cpu().contiguous() for key, value in state.items()}, temporary
-                )
-        manifest = Manifest(plan=plan, progress=progress, checkpoint=name)
+            name = f"checkpoint-{progress.step:09d}.safetensors"
+            digest = self._write_checkpoint(self.path / name, plan, state)
+        manifest = Manifest(plan=plan, progress=progress, checkpoint=name, checkpoint_digest=digest)
+        manifest.digest = manifest.own_digest
         with atomic(self.path / "manifest.json") as temporary:
             temporary.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
-        for old in self.path.glob("checkpoint-*.safetensors"):
-            if old.name != name:
-                old.unlink(missing_ok=True)
+        if self._current not in (None, name):
+            (self.path / str(self._current)).unlink(missing_ok=True)
+        self._current = name
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record of one seed.
+
+        Raises:
+            OffbenchError: a file of that name is no record of this seed of this run.
+        """
+        path = self.path / f"seed-{record.seed}.json"
+        if os.path.lexists(path) and not _is_record_of(path, record):
+            raise OffbenchError(f"{path} is no record of this run, and is not replaced; move it elsewhere")
+        write_record(record, path)
+
+    def _write_checkpoint(self, path: Path, plan: Plan, state: Mapping[str, torch.Tensor]) -> str:
+        """Write a checkpoint and return its digest; what has that name is replaced only if this run wrote it."""
+        if os.path.lexists(path) and path.name != self._current and not _is_checkpoint_of(path, plan):
+            raise OffbenchError(f"{path} is no checkpoint of this run, and is not replaced; move it elsewhere")
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        with atomic(path) as temporary:
+            safetensors.torch.save_file(tensors, temporary, metadata={_RUN: plan.settings_digest})
+            return _digest(temporary)
 
     def state(self, manifest: Manifest) -> dict[str, torch.Tensor]:
         """The checkpoint's tensors.
 
         Raises:
-            OffbenchError: the file is missing or damaged.
+            OffbenchError: the file is missing, damaged, a link, or not the one that the manifest was written with.
         """
         path = self.path / (manifest.checkpoint or "no checkpoint")
         try:
-            return dict(safetensors.torch.load_file(path))
+            if path.is_symlink():
+                raise OffbenchError(f"the checkpoint {path} is a link; the file that the run wrote would be right")
+            if _digest(path) != manifest.checkpoint_digest:
+                raise OffbenchError(
+                    f"the checkpoint {path} is not the one that the run wrote: it was damaged or belongs to another; "
+                    "train the run anew"
+                )
+            tensors = dict(safetensors.torch.load_file(path))
         except (OSError, SafetensorError) as error:
             raise OffbenchError(f"the checkpoint {path} cannot be read ({error}); train the run anew") from error
+        self._current = manifest.checkpoint
+        return tensors
+
+
+_RUN = "offbench run"  # in a checkpoint's metadata: the digest of its plan's settings
+
+
+def _digest(path: Path) -> str:
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            made.update(block)
+    return made.hexdigest()
+
+
+def _is_checkpoint_of(path: Path, plan: Plan | None) -> bool:
+    """Whether a file is a checkpoint that a run of this plan left when it was killed; of any, the first one."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            run = (file.metadata() or {}).get(_RUN)
+        if plan is None:
+            return run is not None and path.name == "checkpoint-000000000.safetensors"
+        return not path.is_symlink() and run == plan.settings_digest
+    except (OSError, SafetensorError):
+        return False
+
+
+def _is_record_of(path: Path, record: RunRecord) -> bool:
+    """Whether a file is an earlier record of the same seed of the same run."""
+    try:
+        earlier = read_record(path)
+    except OffbenchError:
+        return False
+    same = (earlier.benchmark_digest, earlier.method_digest, earlier.seed)
+    return not path.is_symlink() and same == (record.benchmark_digest, record.method_digest, record.seed)

@@ -11,7 +11,6 @@ import torch
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import LossRecord, RunRecord
-from offbench.evaluation.record_files import write_record
 from offbench.training.crew import LostWorkerError, Team
 from offbench.training.folder import Progress, RunFolder
 from offbench.training.group import BLOCK, Group
@@ -177,7 +176,7 @@ class Training:
     def _finish(self) -> list[RunRecord]:
         records = make_records(self.plan, self.progress, self.task)
         for record in records:
-            write_record(record, self.folder.path / f"seed-{record.seed}.json")
+            self.folder.write_record(record)
         # Last, so that a run that calls itself complete has its records.
         self.progress.complete = True
         self._checkpoint()

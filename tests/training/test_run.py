@@ -153,6 +153,9 @@ def test_a_damaged_checkpoint_is_refused(pendulum_file, tmp_path):
     run = offbench.train("bc", pendulum_file, **arguments)
     (path,) = run.folder.glob("checkpoint-*")
     path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(OffbenchError, match=r"the checkpoint .* is not the one that the run wrote"):
+        offbench.Run(run.folder).policy()
+    path.unlink()
     with pytest.raises(OffbenchError, match=r"the checkpoint .* cannot be read"):
         offbench.Run(run.folder).policy()
     (run.folder / "manifest.json").write_text("{}")
@@ -231,7 +234,7 @@ def test_two_processes_do_not_train_in_one_folder(pendulum_file, tmp_path):
 
 def test_what_a_kill_left_half_written_is_removed(pendulum_file, tmp_path):
     (tmp_path / "run").mkdir()
-    left = tmp_path / "run" / ".checkpoint-000000001.safetensors.x.part"
+    left = tmp_path / "run" / ".checkpoint-000000001.safetensors.x2_4abcd.part"
     left.write_bytes(b"half")
     offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
     assert not left.exists()
