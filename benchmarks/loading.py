@@ -198,7 +198,7 @@ def main(steps: int, repeats: int) -> None:
         files = {kind: Path(folder) / f"hopper-{kind}.hdf5" for kind in ("plain", "gzip")}
         for kind, path in files.items():
             write(path, steps, None if kind == "plain" else kind)
-        fill = "import sys; from offbench.formats import hdf5, native; native.cached(sys.argv[1], hdf5.read_hdf5)"
+        fill = "import sys; from offbench.formats import caching, hdf5; caching.cached(sys.argv[1], hdf5.read_hdf5)"
         subprocess.check_call([sys.executable, "-c", fill, files["plain"]])
         if hasattr(os, "sync"):
             os.sync()  # so that writing the files to disk does not go on beside the measurements

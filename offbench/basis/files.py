@@ -1,12 +1,16 @@
-"""Writing files so that a crash never leaves a half-written one."""
+"""Files: written so that a crash never leaves a half-written one, told apart by identity, and the cache folder."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import platformdirs
 
 from offbench.errors import OffbenchError
 
@@ -38,3 +42,29 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """The folder for everything that can be made again: OFFBENCH_CACHE where set, else the system's for caches."""
+    return Path(os.environ.get("OFFBENCH_CACHE") or platformdirs.user_cache_dir("offbench", appauthor=False))
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """What changes whenever the content of a file, or of any file in a folder, does.
+
+    Size, time of the last change of content, time of the last change of anything (which nobody can set) and inode; of a
+    folder the digest of those of all its files, by name.
+
+    Raises:
+        OSError: it is not there or cannot be looked at.
+    """
+    if not path.is_dir():
+        state = path.stat()
+        return {"size": state.st_size, "mtime": state.st_mtime_ns, "ctime": state.st_ctime_ns, "inode": state.st_ino}
+    made = hashlib.sha256()
+    for folder, below, names in os.walk(path):
+        below.sort()
+        for name in sorted(names):
+            file = Path(folder) / name
+            made.update(f"{file.relative_to(path)} {sorted(identity(file).items())}\n".encode(errors="surrogateescape"))
+    return {"files": made.hexdigest()}

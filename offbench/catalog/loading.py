@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from offbench.basis.files import cache_folder
 from offbench.catalog import store
 from offbench.catalog.cards import Card, File, card, cards, read_cards
 from offbench.catalog.identify import identify
@@ -16,6 +17,7 @@ from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native, table
+from offbench.formats.caching import cached
 
 _MINARI = "minari/"
 
@@ -58,7 +60,7 @@ def _load(source: str | Path, cache: Path | None) -> Trajectories:
     if minari := _local_minari(source):
         from offbench.catalog.minari_remote import load_minari
 
-        return load_minari(minari, (cache or native.cache_folder()) / source)
+        return load_minari(minari, (cache or cache_folder()) / source)
     if isinstance(source, str) and (variant := single_task_of(source)):
         whole, number = variant
         return with_task(load_card(whole, cache), whole, source, number)
@@ -187,7 +189,7 @@ def _load_part(card: Card, file: File, cache: Path | None, progress: Progress | 
         return reader.read(path, episode_limit=limit, verify=True)
 
     if reader.cached:
-        return native.cached(path, verified, options=reader.stamp(episode_limit=limit))
+        return cached(path, verified, options=reader.stamp(episode_limit=limit))
     try:
         return reader.read(path, episode_limit=limit)
     except DataError:

@@ -12,7 +12,7 @@ from offbench.basis.locks import locked
 from offbench.catalog.download import is_offline
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
-from offbench.formats import native
+from offbench.formats.caching import cached
 from offbench.formats.minari_format import read_minari
 from offbench.formats.table import named
 
@@ -42,11 +42,8 @@ def load_minari(name: str, folder: Path, observation: tuple[str, ...] = ()) -> T
     if not is_local(name):
         _download(name, folder)
     data = local_folder(name) / "data"
-    whole = data / "main_data.hdf5"
-    # The cache is valid while this file has the size and the time that it had when it was read.
-    source = whole if whole.is_file() else data / "metadata.json"
     options = named("minari").stamp(observation=observation)
-    return native.cached(source, lambda path: read_minari(path.parent, observation), folder, options)
+    return cached(data, lambda path: read_minari(path, observation), folder, options)
 
 
 def _download(name: str, folder: Path) -> None:

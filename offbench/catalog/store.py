@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from offbench.basis.files import atomic
+from offbench.basis.files import atomic, cache_folder
 from offbench.catalog.cards import Card, File
 from offbench.catalog.content import Content, digest
 from offbench.catalog.download import fetch
@@ -22,14 +22,14 @@ _RECORD = ".sha256"
 def folder(card: Card, cache: Path | None = None) -> Path:
     """The card's own folder in the cache."""
     place = Path(f"{card.id}-r{card.revision}")
-    return (cache or native.cache_folder()) / place
+    return (cache or cache_folder()) / place
 
 
 def generated_path(card: Card, cache: Path | None = None) -> Path:
     """Where a generated dataset is kept; the name changes with its revision and its recipe."""
     assert card.recipe is not None
     name = f"{Path(card.id).name}-r{card.revision}-{card.recipe.digest[:12]}{native.SUFFIX}"
-    return (cache or native.cache_folder()) / Path(card.id).parent / name
+    return (cache or cache_folder()) / Path(card.id).parent / name
 
 
 def source_paths(card: Card, cache: Path | None = None) -> list[Path]:

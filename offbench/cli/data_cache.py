@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from offbench.basis.files import cache_folder
 from offbench.catalog import store
 from offbench.catalog.cards import Card
 from offbench.catalog.loading import fetch_shown, load_card
@@ -78,7 +79,7 @@ def remove_datasets(ids: Ids, /) -> None:
         for path in removed:
             print(f"removed {path}")
         if not removed:
-            print(f"{chosen.id}: the cache {native.cache_folder()} holds nothing of it")
+            print(f"{chosen.id}: the cache {cache_folder()} holds nothing of it")
         if chosen.minari is not None:
             print(f"{chosen.id}: Minari keeps its own files; 'minari delete {chosen.minari}' deletes them")
 

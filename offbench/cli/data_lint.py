@@ -29,7 +29,8 @@ def lint_dataset(source: Id, /, task: str | None = None) -> int:
     for finding in findings:
         print(finding)
     errors = sum(finding.severity == "error" for finding in findings)
-    print(f"{source}: {errors} errors among {len(findings)} findings" if findings else f"{source}: nothing found")
+    found = sum(finding.code != "reading" for finding in findings)  # a note on reading is no fault of the data
+    print(f"{source}: {errors} errors among {found} findings" if found else f"{source}: nothing found")
     return int(errors > 0)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, UnknownNameError
 from offbench.formats import native
+from offbench.formats.caching import cached
 from offbench.formats.source import Source
 from offbench.formats.unread import explain
 
@@ -84,7 +85,7 @@ class Format:
         return read
 
     def stamp(self, **known: Any) -> str:
-        """What the result of reading depends on besides the file, for `offbench.formats.native.cached`."""
+        """What the result of reading depends on besides the file, for `offbench.formats.caching.cached`."""
         taken = "".join(f", {name}={value!r}" for name, value in sorted(self._taken(known).items()))
         return f"{self.name} {self.version}{taken}"
 
@@ -251,7 +252,7 @@ def load(path: Path | str, **known: Any) -> Trajectories:
     def read(path: Path) -> Trajectories:
         return found.read(path, **known)
 
-    return native.cached(path, read, options=found.stamp(**known)) if found.cached else read(path)
+    return cached(path, read, options=found.stamp(**known)) if found.cached else read(path)
 
 
 def resolve(name: str) -> Any:

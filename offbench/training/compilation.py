@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
-from offbench.basis.files import atomic
+from offbench.basis.files import atomic, cache_folder
 from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
-from offbench.formats.native import cache_folder
 
 Compile = Literal["auto", "always", "never"]
 Step = Callable[[Algorithm, View, Tensor], Tensor]

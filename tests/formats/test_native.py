@@ -1,20 +1,13 @@
-"""The native file: exact round trips, mapped without a copy, damage found; and the cache made of such files."""
+"""The native file: exact round trips, mapped without a copy, damage found."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +19,6 @@ from offbench.basis import tensors
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native
-from offbench.formats.hdf5 import read_hdf5
 
 EXAMPLES = settings(max_examples=80, deadline=None)
 
@@ -266,184 +258,3 @@ def test_a_bool_that_is_neither_true_nor_false_is_refused(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match="terminations is bool but holds a byte that is neither 0 nor 1"):
         native.load(path)
-
-
-# -------------------------------------------------------------------- cache
-
-
-@pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small D4RL file in a folder of its own, with the system's cache folder set to another."""
-    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
-    path = tmp_path / "data" / "x.hdf5"
-    path.parent.mkdir()
-    write_source(path, 6)
-    return path
-
-
-def write_source(path: Path, count: int) -> None:
-    with h5py.File(path, "w") as file:
-        file["observations"] = np.arange(count, dtype=np.float32)[:, None]
-        file["rewards"] = np.ones(count, dtype=np.float32)
-        file["terminals"] = np.arange(count) % 3 == 2
-
-
-def never(path: Path) -> Trajectories:
-    raise AssertionError(f"{path} was read although its cache is valid")
-
-
-def counted(calls: list[Path]) -> Callable[[Path], Trajectories]:
-    def read(path: Path) -> Trajectories:
-        calls.append(path)
-        return read_hdf5(path)
-
-    return read
-
-
-def test_the_second_load_does_not_open_the_source(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = native.cached(source, read_hdf5)
-    assert source.with_name("x.hdf5.offbench").is_file()
-    monkeypatch.setattr(h5py, "File", never)
-    second = native.cached(source, never)
-    assert second.digest == first.digest
-    assert second.provenance == first.provenance
-
-
-def test_a_changed_source_is_read_again(source: Path) -> None:
-    calls: list[Path] = []
-    assert native.cached(source, counted(calls)).steps == 6
-    assert native.cached(source, counted(calls)).steps == 6
-    assert len(calls) == 1
-    write_source(source, 9)
-    assert native.cached(source, counted(calls)).steps == 9
-    assert len(calls) == 2
-    later = source.stat().st_mtime_ns + 1_000_000
-    os.utime(source, ns=(later, later))
-    assert native.cached(source, counted(calls)).steps == 9
-    assert native.cached(source, counted(calls)).steps == 9
-    assert len(calls) == 3
-    native.cached(source, counted(calls), options="episode_limit=3")
-    assert len(calls) == 4
-    native.cached(source, counted(calls), options="episode_limit=3")
-    assert len(calls) == 4
-
-
-@pytest.mark.parametrize("damage", ["empty", "garbage", "truncated", "other"])
-def test_a_broken_cache_is_written_anew(source: Path, damage: str) -> None:
-    place = source.with_name("x.hdf5.offbench")
-    native.cached(source, read_hdf5)
-    content = place.read_bytes()
-    if damage == "other":
-        native.save(some(), place)
-    else:
-        place.write_bytes({"empty": b"", "garbage": bytes(999), "truncated": content[:-1]}[damage])
-    calls: list[Path] = []
-    assert native.cached(source, counted(calls)).steps == 6
-    assert len(calls) == 1
-    assert native.cached(source, never).digest == read_hdf5(source).digest
-
-
-def test_a_read_only_folder_leads_to_the_cache_folder(source: Path, tmp_path: Path) -> None:
-    source.parent.chmod(0o555)
-    try:
-        first = native.cached(source, read_hdf5)
-    finally:
-        source.parent.chmod(0o755)
-    assert [p.name for p in source.parent.iterdir()] == ["x.hdf5"]
-    (found,) = (tmp_path / "cache" / "files").iterdir()
-    assert found.suffix == ".offbench"
-    assert native.cached(source, never).digest == first.digest
-    assert first.provenance.notes == read_hdf5(source).provenance.notes
-
-
-def test_a_folder_can_be_chosen(source: Path, tmp_path: Path) -> None:
-    native.cached(source, read_hdf5, folder=tmp_path / "mine")
-    assert len(list((tmp_path / "mine").iterdir())) == 1
-    assert not source.with_name("x.hdf5.offbench").exists()
-    assert native.cached(source, never, folder=tmp_path / "mine").steps == 6
-
-
-def test_without_any_place_for_it_loading_works_and_says_so(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "file"))
-    source.with_name("x.hdf5.offbench").mkdir()
-    calls: list[Path] = []
-    for number in (1, 2):
-        trajectories = native.cached(source, counted(calls))
-        assert len(calls) == number
-        assert trajectories.digest == read_hdf5(source).digest
-        assert trajectories.provenance.notes[-1].startswith("no cache file could be written (cannot write ")
-    assert {p.name for p in source.parent.iterdir()} == {"x.hdf5", "x.hdf5.offbench"}
-
-
-def test_a_wrong_source_has_the_readers_error_and_no_cache(source: Path) -> None:
-    with pytest.raises(DataError, match=r"y.hdf5 does not exist; give the path of a D4RL-style HDF5 file"):
-        native.cached(source.with_name("y.hdf5"), read_hdf5)
-    source.write_bytes(b"nothing")
-    with pytest.raises(DataError, match="is not an HDF5 file"):
-        native.cached(source, read_hdf5)
-    assert [p.name for p in source.parent.iterdir()] == ["x.hdf5"]
-
-
-def test_a_cache_that_moved_with_its_source_names_the_new_path(source: Path) -> None:
-    native.cached(source, read_hdf5)
-    moved = source.parent.rename(source.parent.with_name("moved")) / "x.hdf5"
-    assert native.cached(moved, never).provenance.dataset == str(moved)
-
-
-def test_many_threads_and_processes_may_write_one_cache(source: Path) -> None:
-    program = (
-        "import sys; from offbench.formats import hdf5, native; "
-        "print(native.cached(sys.argv[1], hdf5.read_hdf5).digest)"
-    )
-    command = [sys.executable, "-c", program, str(source)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    digests: list[str] = []
-
-    def work() -> None:
-        place = source.with_name("x.hdf5.offbench")
-        for _ in range(10):
-            digests.append(native.cached(source, read_hdf5).digest)
-            place.unlink(missing_ok=True)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    digests += [process.communicate(timeout=60)[0].strip() for process in processes]
-    assert digests == [read_hdf5(source).digest] * 43
-    assert {p.name for p in source.parent.iterdir()} <= {"x.hdf5", "x.hdf5.offbench"}
-
-
-def test_a_million_steps_load_at_once(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    episodes, length = 2000, 500
-    steps = episodes * length
-    trajectories = some(
-        episodes,
-        length,
-        observations=rng.standard_normal((steps + episodes, 11), dtype=np.float32),
-        actions=rng.random((steps, 3), dtype=np.float32),
-        action_range=(-np.ones(3, np.float32), np.ones(3, np.float32)),
-    )
-    source = tmp_path / "x.hdf5"
-    source.write_bytes(b"stands for a large file")
-    native.cached(source, lambda path: trajectories)
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        loaded = native.cached(source, never)
-        times.append(time.perf_counter() - start)
-    assert loaded.digest == trajectories.digest
-    assert min(times) < 0.05  # 8 ms on two cores
-
-
-def test_real_files_come_back_the_same(shared: Path, tmp_path: Path) -> None:
-    for path in sorted((shared / "real").rglob("*.hdf5")):
-        first = native.cached(path, read_hdf5, folder=tmp_path)
-        second = native.cached(path, never, folder=tmp_path)
-        assert second.digest == first.digest
-        assert second.provenance == first.provenance

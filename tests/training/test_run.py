@@ -99,7 +99,7 @@ def start(pendulum_file, folder, steps, *more):
 
 
 def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path):
-    steps = 700
+    steps = 420
     process = start(pendulum_file, tmp_path / "whole", steps)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -108,7 +108,7 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file
     rng = np.random.default_rng(entropy)
     for kill in range(3):
         process = start(pendulum_file, tmp_path / "killed", steps, *(["--resume"] if kill else []))
-        wait_for_step(tmp_path / "killed", int(rng.integers(0, 200 * (kill + 1))), process)
+        wait_for_step(tmp_path / "killed", int(rng.integers(0, 120 * (kill + 1))), process)
         time.sleep(float(rng.uniform(0, 0.2)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -120,7 +120,7 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path):
-    steps = 2000
+    steps = 600
     process = start(pendulum_file, tmp_path / "stopped", steps)
     wait_for_step(tmp_path / "stopped", 100, process)
     process.send_signal(signal.SIGINT)

@@ -56,7 +56,7 @@ def is_worker(process):
 def whole(pendulum_file, tmp_path_factory):
     """The undisturbed run, in one process."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    process = start(pendulum_file, folder, 700, "--workers", "1")
+    process = start(pendulum_file, folder, 280, "--workers", "1")
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return folder
@@ -167,7 +167,7 @@ def test_the_seeds_before_one_that_failed_are_kept(pendulum_file, tmp_path):
 
 
 def test_a_killed_worker_stops_the_run_where_it_can_go_on(pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 700)
+    process = start(pendulum_file, tmp_path / "run", 280)
     wait_for_step(tmp_path / "run", 70, process)
     workers_of(process)[0].kill()
     _, err = process.communicate(timeout=300)
@@ -175,21 +175,21 @@ def test_a_killed_worker_stops_the_run_where_it_can_go_on(pendulum_file, tmp_pat
     assert "was ended by SIGKILL" in err
     assert "run the same command with --resume to go on" in err
     assert "Traceback" not in err
-    process = start(pendulum_file, tmp_path / "run", 700, "--resume", "--workers", "1")
+    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same(whole, tmp_path / "run")
 
 
 def test_workers_end_with_the_process_that_started_them(pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 700)
+    process = start(pendulum_file, tmp_path / "run", 280)
     wait_for_step(tmp_path / "run", 70, process)
     workers = workers_of(process)
     process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    process = start(pendulum_file, tmp_path / "run", 700, "--resume", "--workers", "1")
+    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same(whole, tmp_path / "run")
@@ -197,16 +197,16 @@ def test_workers_end_with_the_process_that_started_them(pendulum_file, tmp_path,
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_where_it_is(number, pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 700, "--checkpoint-every", "300")
+    process = start(pendulum_file, tmp_path / "run", 280, "--checkpoint-every", "140")
     workers = workers_of(process)
-    wait_for_step(tmp_path / "run", 300, process)
+    wait_for_step(tmp_path / "run", 140, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in err
     assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=30)[1]
-    process = start(pendulum_file, tmp_path / "run", 700, "--resume", "--workers", "1")
+    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same(whole, tmp_path / "run")

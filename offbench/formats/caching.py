@@ -1,0 +1,99 @@
+"""The cache of what was read: native files that are mapped the next time, each valid for one content of its source.
+
+A cache file has two more entries in its metadata::
+
+    source       JSON of what makes it valid: the source's path and identity, and the options it was read with
+    written      the time of its last change, seconds; one that was changed since is compared with its digest
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from offbench.basis.files import cache_folder, identity
+from offbench.data.trajectories import Trajectories
+from offbench.errors import DataError, OffbenchError
+from offbench.formats import native
+
+_COARSE = 2  # seconds, the coarsest that a file system keeps times
+
+
+def cached(
+    path: Path | str,
+    read: Callable[[Path], Trajectories],
+    folder: Path | None = None,
+    options: str = "",
+    source: Path | None = None,
+) -> Trajectories:
+    """``read(path)``, kept in a native file so that the next call maps that instead.
+
+    The file lies in the cache folder, never beside a user's own: below ``files`` there, or beside a source that lies in
+    the cache folder itself. It is valid while the identity of the source (size, both times, inode; of a folder, those
+    of all its files) and ``options`` are those recorded in it; one that is stale, broken or edited is written anew.
+    Where none can be written, a note in the provenance says so.
+
+    Args:
+        path: what is read.
+        read: makes trajectories of it, and raises what is wrong with it.
+        folder: where the cache file goes instead.
+        options: whatever else the result of ``read`` depends on, its version included.
+        source: what the identity is taken of, if that is more than ``path``.
+    """
+    path = Path(path)
+    try:
+        state = identity(source or path)
+    except OSError:
+        return read(path)
+    place = _place(path, folder)
+    stamp = json.dumps({"path": os.path.abspath(path), "identity": state, "options": options}, sort_keys=True)
+    found = _load(place, stamp)
+    if found is not None:
+        return found
+    trajectories = read(path)
+    try:
+        _write(trajectories, place, stamp)
+    except (OffbenchError, OSError) as error:
+        return trajectories.noted(f"no cache file could be written ({error}), so that every load reads the source")
+    return trajectories
+
+
+def _place(path: Path, folder: Path | None) -> Path:
+    """Where the cache of a source is."""
+    absolute, own = Path(os.path.abspath(path)), cache_folder()
+    if folder is None and absolute.is_relative_to(os.path.abspath(own)):
+        return absolute.with_name(absolute.name + native.SUFFIX)
+    name = hashlib.sha256(os.fsencode(absolute)).hexdigest() + native.SUFFIX
+    return (own / "files" if folder is None else folder) / name
+
+
+def _load(place: Path, stamp: str) -> Trajectories | None:
+    """The cache in a place, or None where it is absent, broken, edited or made from something else."""
+    try:
+        trajectories, metadata = native.load_with_metadata(place)
+        if metadata.get("source") != stamp:
+            return None
+        if metadata.get("written", "") + 9 * "0" != str(place.stat().st_mtime_ns):
+            if trajectories.digest != metadata.get("digest"):
+                return None
+            _date(place, metadata.get("written", ""))
+        return trajectories
+    except (DataError, OSError):
+        return None
+
+
+def _write(trajectories: Trajectories, place: Path, stamp: str) -> None:
+    written = str(int(time.time()) // _COARSE * _COARSE)
+    native.write(trajectories, place, {"source": stamp, "written": written})
+    _date(place, written)
+
+
+def _date(place: Path, written: str) -> None:
+    """Set the time of a cache file's last change to what is written in it; where that fails, its digest is compared."""
+    with suppress(OSError, ValueError):
+        os.utime(place, (int(written), int(written)))
