@@ -78,6 +78,7 @@ def prepared(settings: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     from updates import TOTAL, data
 
     from offbench.algorithms import registry
+    from offbench.basis.code import package_digest
     from offbench.algorithms.base import Sizes
     from offbench.environments.task import task as find_task
     from offbench.training.execution import Cost, group_size, state_bytes
@@ -98,6 +99,7 @@ def prepared(settings: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     plan = Plan(
         algorithm=settings["method"],
         algorithm_digest=registry.source_digest(found),
+        code_digest=package_digest(),
         config=json.loads(json.dumps(config.__dict__)),
         dataset="random",
         dataset_revision=0,

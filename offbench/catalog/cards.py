@@ -15,6 +15,7 @@ A change that alters the data needs a new revision, and results on different rev
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from functools import cache
@@ -118,6 +119,7 @@ class Card(BaseModel):
         citation: the publication to cite.
         known_defects: what is wrong with the data or unlike what one would expect, one sentence each.
         like: id of the published dataset that it is made after, whose presets it takes.
+        own: whether it is somebody's own and no part of offbench; said by where it was found, not by the card.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,6 +140,12 @@ class Card(BaseModel):
     citation: str | None = None
     known_defects: tuple[str, ...] = ()
     like: str | None = None
+    own: bool = Field(default=False, exclude=True)
+
+    @property
+    def own_digest(self) -> str:
+        """What tells the cached files of own cards apart: their content."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _one_origin(self) -> Card:
@@ -171,6 +179,8 @@ def read_cards(path: Path) -> list[Card]:
     address = shared.pop("address", "")
     found = []
     for table in tables:
+        if "own" in shared or "own" in table:
+            raise OffbenchError(f"the card {path} is wrong: own: cards have no such field")
         merged = _complete({**shared, **table}, shared, table, address)
         try:
             found.append(Card.model_validate(merged))

@@ -141,7 +141,7 @@ def load_card(card: Card, cache: Path | None = None, progress: Progress | None =
 
 
 def card_of(path: Path) -> Card:
-    """The only card of a TOML file.
+    """The only card of a TOML file, which shares no cached file with any other card.
 
     Raises:
         OffbenchError: the file is wrong, or holds several cards.
@@ -149,7 +149,7 @@ def card_of(path: Path) -> Card:
     found = read_cards(path)
     if len(found) != 1:
         raise OffbenchError(f"{path} holds {len(found)} cards; a card that is loaded by its path stands alone")
-    return found[0]
+    return found[0].model_copy(update={"own": True})
 
 
 def _described(trajectories: Trajectories, card: Card) -> Trajectories:
@@ -186,14 +186,18 @@ def _load_part(card: Card, file: File, cache: Path | None, progress: Progress | 
 
     def verified(path: Path) -> Trajectories:
         fetch_shown(card, file, cache, progress, verify=True)
-        return reader.read(path, episode_limit=limit, verify=True)
+        read = reader.read(path, episode_limit=limit, verify=True)
+        store.record_checksum(card, file, cache)
+        return read
 
     if reader.cached:
         return cached(path, verified, options=reader.stamp(episode_limit=limit))
     try:
-        return reader.read(path, episode_limit=limit)
+        read = reader.read(path, episode_limit=limit)
     except DataError:
         return verified(path)
+    store.record_checksum(card, file, cache)
+    return read
 
 
 def fetch_shown(

@@ -98,6 +98,8 @@ class Part:
             OffbenchError: there is no room for it, or it cannot be written.
         """
         self._check_room(offset, total)
+        # A server that does not say how much it sends may send without end.
+        most = total if total is not None else offset + shutil.disk_usage(self.path.parent).free // 2
         received, since, window = offset, offset, time.monotonic()
         with self.file.open("ab" if offset else "wb") as file:
             while True:
@@ -110,13 +112,16 @@ class Part:
                 self._write(file, block)
                 received += len(block)
                 self.progress(received, total)
-                if total is not None and received > total:
+                if received > most:
                     break
                 now = time.monotonic()
                 if now - window > self.patience.timeout:
                     if received - since < self.patience.least:
                         raise TransferError(f"stalled after {received:,} bytes")
                     since, window = received, now
+        if total is None and received > most:
+            self.discard()
+            raise TransferError(f"{received:,} bytes came without an end, half of what is free here", final=True)
         if total is not None and received != total:
             if received > total:
                 self.discard()

@@ -1,7 +1,9 @@
 """Where the cache keeps what belongs to a card: downloaded files, recorded checksums, native files.
 
 Below the cache folder, ``<id>-r<revision>/`` holds the files of a card under their own names, with the native file that
-was made of each beside it. A checksum that nobody published is recorded as ``<name>.sha256`` when the file first comes.
+was made of each beside it. A checksum that nobody published is recorded as ``<name>.sha256`` once the file was read.
+Cards that are no part of offbench have a folder of their own, ``own/<digest of the card>/``: whatever their ids are,
+they share no file with another card.
 """
 
 from __future__ import annotations
@@ -21,15 +23,19 @@ _RECORD = ".sha256"
 
 def folder(card: Card, cache: Path | None = None) -> Path:
     """The card's own folder in the cache."""
-    place = Path(f"{card.id}-r{card.revision}")
-    return (cache or cache_folder()) / place
+    return _root(card, cache) / f"{card.id}-r{card.revision}"
+
+
+def _root(card: Card, cache: Path | None) -> Path:
+    root = cache or cache_folder()
+    return root / "own" / card.own_digest if card.own else root
 
 
 def generated_path(card: Card, cache: Path | None = None) -> Path:
     """Where a generated dataset is kept; the name changes with its revision and its recipe."""
     assert card.recipe is not None
     name = f"{Path(card.id).name}-r{card.revision}-{card.recipe.digest[:12]}{native.SUFFIX}"
-    return (cache or cache_folder()) / Path(card.id).parent / name
+    return _root(card, cache) / Path(card.id).parent / name
 
 
 def source_paths(card: Card, cache: Path | None = None) -> list[Path]:
@@ -53,7 +59,7 @@ def fetch_file(
     progress: Progress = lambda done, size: None,
     verify: bool = False,
 ) -> Path:
-    """A file of a card in the cache, downloaded unless it is there; its checksum is recorded if none was published.
+    """A file of a card in the cache, downloaded unless it is there.
 
     Args:
         card: whose file it is.
@@ -70,11 +76,18 @@ def fetch_file(
     content = Content(file.size, file.sha256 or recorded, file.md5)
     if verify and path.is_file() and content.wrong(path):
         path.unlink()
-    fetch(file.urls, path, content, progress)
-    if file.sha256 is None and recorded is None:
+    return fetch(file.urls, path, content, progress)
+
+
+def record_checksum(card: Card, file: File, cache: Path | None = None) -> None:
+    """Record the checksum of a file whose publisher gives none, to be called once it was read: it counts from then on.
+
+    One that is recorded already stays.
+    """
+    path = folder(card, cache) / file.name
+    if file.sha256 is None and recorded_checksum(path) is None:
         with atomic(_record(path)) as temporary:
             temporary.write_text(f"{digest(path)}  {file.name}\n")
-    return path
 
 
 def recorded_checksum(path: Path) -> str | None:

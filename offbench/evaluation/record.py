@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
 
 SCHEMA_VERSION = 1
+# The libraries that compute: results under two versions of them are not averaged.
+NUMERIC = ("numpy", "torch")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
 Name = Annotated[str, Field(min_length=1)]
@@ -124,6 +126,7 @@ class RunRecord(_Strict):
         schema_version: version of this layout.
         algorithm: registered name or ``module:Class``.
         algorithm_digest: SHA-256 of the algorithm's source.
+        code_digest: SHA-256 of all further code of offbench that the numbers depend on, empty where it is not known.
         config: the algorithm's whole configuration, defaults included, without the seed.
         config_digest: ``digest_of(config)``.
         dataset: dataset id or the name of a file.
@@ -150,6 +153,7 @@ class RunRecord(_Strict):
     schema_version: Literal[1] = 1
     algorithm: Name
     algorithm_digest: Digest
+    code_digest: Digest | Literal[""] = ""
     config: JsonObject
     config_digest: Digest
     dataset: Name
@@ -222,11 +226,13 @@ class RunRecord(_Strict):
 
     @property
     def method_digest(self) -> str:
-        """Digest of what is scored: algorithm, source, configuration, transforms and updates done.
+        """Digest of what is scored: algorithm, all code, libraries of numbers, configuration, transforms, updates done.
 
         Seeds may be averaged where this and ``benchmark_digest`` are equal.
         """
-        return digest_of([self.algorithm, self.algorithm_digest, self.config, list(self.transforms), self.steps])
+        code = [self.algorithm, self.algorithm_digest, self.code_digest]
+        libraries: JsonValue = {name: self.packages[name] for name in NUMERIC if name in self.packages}
+        return digest_of([*code, libraries, self.config, list(self.transforms), self.steps])
 
 
 def digest_of(value: JsonValue) -> str:

@@ -24,9 +24,9 @@ Array = npt.NDArray[Any]
 # By name, because h5py carries no types: mypy takes a module that is imported so as it is.
 h5py = import_module("h5py")
 
-# Deflate cannot shrink data more than 1,032 times, so a column that declares more than that holds nothing real.
+# Deflate cannot shrink data more than 1,032 times, so a file that declares more than that holds nothing real.
 MOST_COMPRESSED = 1100
-ALWAYS_ALLOWED = 16 * 2**20  # bytes a column
+ALWAYS_ALLOWED = 16 * 2**20  # bytes, of all columns of a file together
 
 # Filters that not every HDF5 has, by their registered numbers.
 _FILTERS = {4: "SZIP", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP"}
@@ -90,8 +90,14 @@ def below(path: Path, group: Any, prefix: str, seen: set[int]) -> dict[str, Any]
 
 
 def check_sizes(path: Path, datasets: dict[str, Any]) -> int:
-    """Bytes of all datasets; raises unless each is plain numbers that the file itself holds and all fit into memory."""
+    """Bytes of all datasets; raises unless each is plain numbers that the file itself holds and all fit into memory.
+
+    What all of them together declare is held against what the file is long enough for.
+    """
     total = sum(_declared_bytes(path, name, dataset) for name, dataset in datasets.items())
+    size = path.stat().st_size
+    if total > size * MOST_COMPRESSED + ALWAYS_ALLOWED:
+        raise DataError(f"{path} declares {total:,} bytes of data but has {size:,} for them; fetch or write it anew")
     check_memory(path, total)
     return total
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record import NUMERIC, RunRecord
 
 # A label that names more differences than these gives the digest instead.
 MOST_DIFFERENCES = 4
@@ -117,6 +117,7 @@ def _method_labels(records: Sequence[RunRecord]) -> dict[tuple[str, str], str]:
 
 def _method_facts(record: RunRecord) -> Facts:
     facts = _flat(record.config) | {"steps": record.steps, "source": record.algorithm_digest[:6]}
+    facts |= {"code": record.code_digest[:6]} | {name: record.packages.get(name) for name in NUMERIC}
     # Most transforms follow from the configuration; a step is a dictionary of whatever it was fitted to.
     return facts | {f"transform {i}": step for i, step in enumerate(record.transforms)}
 

@@ -182,6 +182,7 @@ def _csv_row(cell: Cell) -> dict[str, object]:
         "algorithm": record.algorithm,
         "algorithm_label": cell.group.algorithm,
         "algorithm_digest": record.algorithm_digest,
+        "code_digest": record.code_digest,
         "config_digest": record.config_digest,
         "steps": cell.steps,
         "seeds": cell.summary.seeds,

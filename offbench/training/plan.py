@@ -56,6 +56,7 @@ class Plan(Strict):
 
     algorithm: str
     algorithm_digest: str
+    code_digest: str
     config: dict[str, JsonValue]
     dataset: str
     dataset_revision: int

@@ -20,6 +20,7 @@ def make_records(plan: Plan, progress: Progress, task: Task | None) -> list[RunR
     shared = {
         "algorithm": plan.algorithm,
         "algorithm_digest": plan.algorithm_digest,
+        "code_digest": plan.code_digest,
         "config": plan.config,
         "config_digest": digest_of(plan.config),
         "dataset": plan.dataset,

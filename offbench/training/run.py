@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.basis.code import package_digest
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
@@ -95,6 +96,7 @@ class Request:
         return Plan(
             algorithm=self.algorithm,
             algorithm_digest=registry.source_digest(self.found),
+            code_digest=package_digest(),
             dataset=_name(self.data),
             dataset_revision=self.data.provenance.revision,
             dataset_digest=self.data.digest,

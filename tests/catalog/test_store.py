@@ -8,8 +8,8 @@ import pytest
 from faulty_server import serving
 
 from offbench.catalog import loading, store
-from offbench.catalog.cards import Card, card, cards, read_cards
-from offbench.catalog.loading import load, load_card
+from offbench.catalog.cards import Card, card, cards
+from offbench.catalog.loading import card_of, load, load_card
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native
 
@@ -178,14 +178,42 @@ def test_a_native_file_may_be_published_and_a_card_loaded_by_its_path(slice_path
         loaded = load(card_path)
         assert loaded.digest == made.digest
         assert loaded.provenance.dataset == "test/made-v0"
-    (chosen,) = read_cards(card_path)
-    (path,) = store.source_paths(chosen)
+    (path,) = store.source_paths(card_of(card_path))
+    assert "own" in path.parts
     path.write_bytes(path.read_bytes()[:-100])
     assert load(card_path).digest == made.digest
     family = tmp_path / "family.toml"
     family.write_text("dataset = []\n")
     with pytest.raises(OffbenchError, match="holds 0 cards"):
         load(family)
+
+
+def test_an_own_card_with_a_built_in_id_shares_no_file_with_it(slice_path, tmp_path):
+    poison = tmp_path / "poison.toml"
+    poison.write_text(
+        'id = "d4rl/maze2d-umaze-v1"\ndescription = "Not it."\nreader = "d4rl"\n'
+        f'files = [{{ url = "{slice_path.as_uri()}", name = "{card("d4rl/maze2d-umaze-v1").files[0].name}" }}]\n'
+    )
+    assert len(load(poison)) == 2
+    built_in = card("d4rl/maze2d-umaze-v1")
+    assert not store.is_cached(built_in)
+    assert store.recorded_checksum(store.source_paths(built_in)[0]) is None
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "poison.toml"
+    other.write_text(poison.read_text().replace("Not it.", "Nor this."))
+    assert store.source_paths(card_of(other)) != store.source_paths(card_of(poison))
+    poison.write_text(f"own = false\n{poison.read_text()}")
+    with pytest.raises(OffbenchError, match="own: cards have no such field"):
+        load(poison)
+
+
+def test_a_checksum_is_recorded_only_once_the_file_was_read(slice_path, tmp_path):
+    broken = tmp_path / "broken.hdf5"
+    broken.write_bytes(b"<html>busy</html>")
+    chosen = make_card(broken.as_uri(), sha256=None)
+    with pytest.raises(OffbenchError):
+        load_card(chosen)
+    assert store.recorded_checksum(store.source_paths(chosen)[0]) is None
 
 
 def test_removing_takes_all_of_a_dataset_and_nothing_else(tmp_path, slice_path):

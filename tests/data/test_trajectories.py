@@ -395,3 +395,47 @@ def test_a_dataset_without_episodes_is_valid() -> None:
     assert [len(part) for part in none.split(0.5)] == [0, 0]
     half = none.observations.astype(np.float16)
     assert len(Trajectories(half, none.offsets, none.terminations, none.truncations)) == 0
+
+
+# -------------------------------------------------------------------- terminations inside episodes
+
+
+def passing() -> Trajectories:
+    """Two episodes of four steps of reward 1; the first reaches a goal in step 1 and walks on."""
+    terminations = np.isin(np.arange(8), [1, 7])
+    return Trajectories(
+        np.arange(10, dtype=np.float32)[:, None],
+        np.array([0, 4, 8]),
+        terminations,
+        np.arange(8) == 3,
+        np.zeros((8, 1), np.float32),
+        np.ones(8, np.float32),
+        extras={"qpos": np.arange(10), "goal": np.arange(8)},
+    )
+
+
+def test_a_termination_inside_an_episode_ends_nothing_but_the_bootstrap() -> None:
+    data = passing()
+    assert data.inner_terminations.tolist() == [1]
+    assert data.lengths.tolist() == [4, 4]
+    assert data.returns.tolist() == [4, 4]
+    assert "1 terminated, 1 truncated, 0 cut off" in data.summary()
+    assert "1 steps terminate in episodes that go on" in data.summary()
+    first, rest = data.split(0.5, seed=0)
+    assert sorted([*first.lengths, *rest.lengths]) == [4, 4]
+    assert data[0].inner_terminations.tolist() == data.best(0.5).inner_terminations.tolist() == [1]
+    assert data[1].inner_terminations.tolist() == []
+    both = Trajectories.concatenate([data[1], data[0]])
+    assert both.inner_terminations.tolist() == [5]
+    assert len(data.between_returns(4, 4)) == 2
+
+
+def test_extras_of_states_go_with_their_episodes() -> None:
+    data = passing()
+    assert data.extra("qpos").tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert data.extra("goal").tolist() == list(range(8))
+    assert data[1].extras["qpos"].tolist() == [5, 6, 7, 8, 9]
+    joined = Trajectories.concatenate([data[1], data[0]])
+    assert joined.extras["qpos"].tolist() == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
+    with pytest.raises(DataError, match=r"extras/qpos has one row a step in some parts and T\+1 rows"):
+        Trajectories.concatenate([data, replace(data, extras=data.extras | {"qpos": np.arange(8)})])

@@ -51,6 +51,7 @@ def test_a_configuration_keeps_its_label_across_datasets() -> None:
             {"algorithm_digest": digest_of("new")},
             [f"bc (source={digest_of(text)[:6]})" for text in ("new", "source of bc")],
         ),
+        ({"code_digest": "0" * 64}, ["bc (code=)", "bc (code=000000)"]),
         (
             {"transforms": []},
             ["bc (transform 0=absent)", 'bc (transform 0={"epsilon": 0.001, "step": "normalise_states"})'],

@@ -9,6 +9,7 @@ from offbench.training.plan import Plan, ScalingPlan
 PLAN = Plan(
     algorithm="iql",
     algorithm_digest="0" * 64,
+    code_digest="0" * 64,
     config={},
     dataset="tiny",
     dataset_revision=0,

@@ -1,0 +1,51 @@
+"""The digest of code: another for another number, the same for other words about it."""
+
+from pathlib import Path
+
+import pytest
+
+from offbench.basis import code
+from offbench.basis.code import meaning, package_digest
+
+SOURCE = '''"""A module."""
+import math
+
+def area(radius: float) -> float:
+    """Of a circle."""
+    return math.pi * radius**2  # exactly
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("  # exactly", "", True),
+        ('"""Of a circle."""', '"""Of a disc, in square metres."""', True),
+        ('    """Of a circle."""\n', "", True),
+        ("radius**2", "radius ** 2", True),
+        ("radius**2", "radius**3", False),
+        ("math.pi", "3.14", False),
+        ("area", "surface", False),
+    ],
+)
+def test_what_code_does_counts_and_not_how_it_is_commented(old, new, same):
+    assert (meaning(SOURCE.replace(old, new)) == meaning(SOURCE)) is same
+
+
+def test_the_package_has_one_digest_and_every_decisive_file_counts(tmp_path, monkeypatch):
+    assert package_digest() == package_digest()
+    for name in code._DECISIVE:
+        assert (code._PACKAGE / name).exists(), name
+    folder = tmp_path / "offbench"
+    (folder / "nn").mkdir(parents=True)
+    (folder / "algorithms").mkdir()
+    for name in ("nn/mlp.py", "algorithms/base.py"):
+        (folder / name).write_text(SOURCE)
+    monkeypatch.setattr(code, "_PACKAGE", folder)
+    monkeypatch.setattr(code, "_DECISIVE", ("nn", "algorithms/base.py"))
+    seen = set()
+    for path in (None, folder / "nn/mlp.py", folder / "algorithms/base.py"):
+        if path is not None:
+            Path(path).write_text(SOURCE.replace("**2", "**3"))
+        seen.add(package_digest.__wrapped__())
+    assert len(seen) == 3
