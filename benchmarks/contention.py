@@ -78,8 +78,8 @@ def prepared(settings: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     from updates import TOTAL, data
 
     from offbench.algorithms import registry
-    from offbench.basis.code import package_digest
     from offbench.algorithms.base import Sizes
+    from offbench.basis.code import package_digest
     from offbench.environments.task import task as find_task
     from offbench.training.execution import Cost, group_size, state_bytes
     from offbench.training.plan import Plan, ScalingPlan
