@@ -167,6 +167,10 @@ def _is_old_minari(source: Source) -> bool:
 # -------------------------------------------------------------------- folders
 
 
+def _is_rlds(source: Source) -> bool:
+    return source.is_folder and "features.json" in source.names and any(".tfrecord" in name for name in source.names)
+
+
 def _has_labels(source: Source) -> bool:
     marks = ("label_human", "human_label_", "fake_label_")
     return source.is_folder and any(name.startswith(marks) for name in source.names)
@@ -244,6 +248,12 @@ UNREAD: tuple[Unread, ...] = (
     Unread(_is_json, "is JSON", _AS_COLUMNS),
     Unread(_is_csv, "is a table of text (CSV)", f"read it with pandas or numpy.genfromtxt, {_AS_COLUMNS}"),
     # Folders.
+    Unread(
+        _is_rlds,
+        "is a TFDS folder of RLDS episodes in TFRecords",
+        "read it with tensorflow_datasets.builder_from_directory where TensorFlow is, flatten its steps, and save "
+        "observations, actions, rewards, is_first, is_last and is_terminal with numpy.savez",
+    ),
     Unread(
         _has_labels,
         "has labels of preferences without the segments that they compare",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -69,6 +70,24 @@ def ogbench(path: Path) -> None:
         np.savez(file, observations=t.observations, actions=np.zeros((8, 1), np.float32), terminals=last)
 
 
+def robomimic(path: Path) -> None:
+    t = some()
+    with h5py.File(path, "w") as file:
+        for number, one in enumerate(t):
+            demo = file.create_group(f"data/demo_{number}")
+            demo["obs/state"], demo["next_obs/state"] = one.observations[:-1], one.observations[1:]
+            demo["actions"], demo["rewards"], demo["dones"] = one.actions, one.rewards, one.terminations
+
+
+def d3rlpy(path: Path) -> None:
+    t = some()
+    with h5py.File(path, "w") as file:
+        file["columns"], file["num_episodes"], file["version"] = ["observations", "actions"], len(t), "2.1"
+        for number, one in enumerate(t):
+            file[f"observations_{number}"], file[f"actions_{number}"] = one.observations[:-1], one.actions
+            file[f"rewards_{number}"], file[f"terminated_{number}"] = one.rewards[:, None], False
+
+
 def ipl(path: Path) -> None:
     pairs = {f"{name}_{side}": np.zeros((2, 3, 1)) for name in ("obs", "action") for side in (1, 2)}
     with path.open("wb") as file:
@@ -88,6 +107,8 @@ FILES = {
     "neorl2": neorl2,
     "npz": npz,
     "ogbench": ogbench,
+    "robomimic": robomimic,
+    "d3rlpy": d3rlpy,
     "ipl": ipl,
 }
 
@@ -199,7 +220,7 @@ def test_the_page_of_datasets_lists_what_is_read_and_written():
 
 def test_names_are_told_apart_and_the_nearest_are_named():
     assert len({each.name for each in FORMATS}) == len(FORMATS)
-    assert {each.name for each in FORMATS} == {*FILES, "minari"}
+    assert {each.name for each in FORMATS} == {*FILES, "minari", "lerobot"}
     with pytest.raises(UnknownNameError, match="there is no format named 'd4lr'; nearest: d4rl"):
         named("d4lr")
 

@@ -165,7 +165,7 @@ FILES: list[tuple[str, Callable[[Path], bytes], str, str]] = [
     ("main_data.hdf5", lambda _: hdf5(EPISODE), "metadata.json is not beside it", "the folder of a whole dataset"),
     (
         "lift.hdf5",
-        lambda _: hdf5({"data/demo_0/obs/object": np.ones((3, 2)), "mask/train": np.ones(1)}),
+        lambda _: hdf5({"data/scene_0/obs/object": np.ones((3, 2)), "mask/train": np.ones(1)}),
         "HDF5 of no layout that is read: its root holds 'data', 'mask'",
         "D4RL's has observations, actions, rewards and terminals there",
     ),
@@ -234,6 +234,11 @@ FOLDERS: list[tuple[dict[str, bytes], str, str]] = [
         {"hopper/data/metadata.json": b"{}", "ant/data/metadata.json": b"{}", "namespace_metadata.json": b"{}"},
         "is a folder of Minari datasets, 'ant', 'hopper'",
         "name one of these",
+    ),
+    (
+        {"features.json": b"{}", "dataset_info.json": b"{}", "x-train.tfrecord-00000-of-00001": b"x"},
+        "is a TFDS folder of RLDS episodes in TFRecords",
+        "tensorflow_datasets.builder_from_directory",
     ),
     ({"label_human": b"", "indices_num9": b""}, "has labels of preferences", "preference_files.read_labels(folder"),
 ]
