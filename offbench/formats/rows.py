@@ -168,6 +168,20 @@ def not_read(names: Sequence[str]) -> list[str]:
     return [f"not read: {', '.join(names[:8])}{more}"] if names else []
 
 
+def _flattened(name: str, exact: Array, rounded: Array) -> list[str]:
+    """A note on components that change in the file and not in float32, as times since 1970 do."""
+    if len(exact) < 2 or exact.size == 0:
+        return []
+    before, after = (column.reshape(len(column), -1) for column in (exact, rounded))
+    lost = np.flatnonzero((after.min(axis=0) == after.max(axis=0)) & (before.min(axis=0) != before.max(axis=0)))
+    if len(lost) == 0:
+        return []
+    listed = ", ".join(map(str, lost[:8].tolist())) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+    return [
+        f"{name} change in column {listed} by less than float32 tells apart, and are constant here; subtract a start"
+    ]
+
+
 def to_float32(columns: dict[str, Array], notes: list[str]) -> None:
     """Make floating-point columns and all rewards float32 in place; whole-number observations and actions stay."""
     converted: dict[str, list[str]] = {}
@@ -178,4 +192,5 @@ def to_float32(columns: dict[str, Array], notes: list[str]) -> None:
         converted.setdefault(str(column.dtype), []).append(name)
         with np.errstate(over="ignore"):  # what does not fit becomes infinite, which Trajectories refuses
             columns[name] = column.astype(np.float32)
+        notes += _flattened(name, column, columns[name])
     notes += [f"{', '.join(names)} are {dtype} in the file and float32 here" for dtype, names in converted.items()]

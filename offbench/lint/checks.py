@@ -66,7 +66,7 @@ def _constant_columns(t: Trajectories) -> Iterator[Finding]:
         flat = column.reshape(len(column), -1)
         constant = np.flatnonzero(flat.min(axis=0) == flat.max(axis=0))
         if len(constant) and name == "rewards":
-            text = f"all rewards are {flat[0, 0]:g}; nothing can be learned from them"
+            text = f"all rewards are {flat[0, 0]:g}, so that episodes differ in what they earn by their length alone"
             yield Finding("note", "constant-column", text)
         elif len(constant):
             columns = _list(constant)

@@ -469,3 +469,24 @@ def test_constant_columns_that_compress_well_are_read(path: Path) -> None:
     trajectories = read_hdf5(write(path, columns, compression="gzip", compression_opts=9, chunks=(1_000_000,)))
     assert path.stat().st_size < 200_000
     assert trajectories.steps == 5_000_000
+
+
+def test_infos_that_cannot_ride_along_are_left_out_and_named(path: Path) -> None:
+    infos = {"short": np.zeros((3, 2)), "gap": np.full(6, np.nan), "text": np.array([b"a"] * 6), "one": np.float64(1)}
+    sound = {"infos/qpos": np.ones((6, 2)), "costs": np.arange(6)}
+    loaded = read_hdf5(write(path, rows() | {f"infos/{name}": column for name, column in infos.items()} | sound))
+    assert loaded.extras.keys() == {"qpos", "costs"}
+    (note,) = [note for note in loaded.provenance.notes if note.startswith("not read: ")]
+    for name in infos:
+        assert name in note
+    assert "'gap' (NaN or infinite in 6 rows)" in note
+
+
+def test_what_float32_would_make_constant_is_named(path: Path) -> None:
+    observations = np.stack([np.arange(6.0), 1.7e9 + np.arange(6) / 10], 1)
+    loaded = read_hdf5(write(path, rows(observations=observations, next_observations=None)))
+    assert any(
+        note.startswith("observations change in column 1 by less than float32") for note in loaded.provenance.notes
+    )
+    moving = read_hdf5(write(path, rows(observations=observations - [0, 1.7e9], next_observations=None)))
+    assert not any("by less than float32" in note for note in moving.provenance.notes)
