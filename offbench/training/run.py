@@ -27,7 +27,7 @@ from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
 from offbench.training.remarks import remarks
 from offbench.training.teams import obstacle, team
-from offbench.training.views import check_requirements, check_sizes, completed, make_view
+from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, make_view
 from offbench.training.work import Updates, make_groups
 
 
@@ -62,6 +62,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     chosen = options.task or data.provenance.task
     request = Request(name, found, config, data, find_task(chosen) if chosen else None, options)
     check_requirements(found, data)
+    check_spaces(found, data)
     plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
     folder = RunFolder(options.output or default_folder(plan))
     with folder.claimed():
