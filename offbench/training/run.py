@@ -12,8 +12,8 @@ from typing import Any
 from offbench.algorithms import registry
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
+from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
-from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
@@ -41,7 +41,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
         dataset: dataset id, path of a file, or trajectories.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
             checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
-            algorithm's config that differ from defaults and preset.
+            algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
 
     Raises:
         OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
@@ -52,6 +52,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     name = registry.name_of(algorithm)
     found = registry.find(name)
     check_names(found)
+    given = settings.get("task")
     options, changes = parted(settings)
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
     if not isinstance(data, Trajectories):
@@ -59,8 +60,8 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     config = registry.configure(found, data.provenance.like or data.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
-    chosen = options.task or data.provenance.task
-    request = Request(name, found, config, data, find_task(chosen) if chosen else None, options)
+    chosen = given or data.provenance.task
+    request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
     check_requirements(found, data)
     check_spaces(found, data)
     plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
@@ -100,6 +101,7 @@ class Request:
             dataset_revision=self.data.provenance.revision,
             dataset_digest=self.data.digest,
             task=self.task.name if self.task else None,
+            own_task=own(self.task),
             seeds=self.options.chosen_seeds,
             steps=self.options.steps,
             episodes=self.options.episodes,
