@@ -17,12 +17,25 @@ if TYPE_CHECKING:
     from offbench.catalog.loading import load
     from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
+    from offbench.environments.task import Reference, Task
     from offbench.formats.saving import save
     from offbench.training.finished import Run, evaluate
     from offbench.training.learner import Budget
     from offbench.training.run import train
 
-__all__ = ["Budget", "Run", "Trajectories", "__version__", "check", "evaluate", "load", "save", "train"]
+__all__ = [
+    "Budget",
+    "Reference",
+    "Run",
+    "Task",
+    "Trajectories",
+    "__version__",
+    "check",
+    "evaluate",
+    "load",
+    "save",
+    "train",
+]
 
 # Resolved at first use, so that importing offbench loads neither torch nor a simulator.
 _HOMES = {
@@ -31,6 +44,8 @@ _HOMES = {
     "load": "offbench.catalog.loading",
     "save": "offbench.formats.saving",
     "Trajectories": "offbench.data.trajectories",
+    "Reference": "offbench.environments.task",
+    "Task": "offbench.environments.task",
     "Run": "offbench.training.finished",
     "evaluate": "offbench.training.finished",
     "train": "offbench.training.run",

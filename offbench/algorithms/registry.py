@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeGuard
 
 from offbench.algorithms.base import Algorithm, Preset
 from offbench.algorithms.sources import trained_on
+from offbench.basis.modules import search_current_folder
 from offbench.errors import OffbenchError, UnknownNameError
 
 OURS = {
@@ -71,7 +71,7 @@ def find(name: str) -> Any:
     if target is None:
         raise UnknownNameError("algorithm", name, known, "a class of your own is named as module:Class")
     if ":" in name:
-        _search_current_folder()
+        search_current_folder()
     found = _imported(target)
     if not (is_algorithm(found) or callable(getattr(found, "fit", None))):
         raise OffbenchError(
@@ -127,13 +127,6 @@ def cause(error: BaseException) -> str:
     """An exception of somebody else's code in one line: its type and what it says."""
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _search_current_folder() -> None:
-    """Look for modules in the current folder first, as ``python -m`` does and installed commands do not."""
-    folder = str(Path.cwd())
-    if not {"", folder} & set(sys.path):
-        sys.path.insert(0, folder)
 
 
 def _imported(target: str) -> Any:

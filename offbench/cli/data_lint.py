@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offbench.catalog.loading import fetch_shown, find, is_split
 from offbench.cli.data_sources import Id, whole
-from offbench.environments.task import task as find_task
+from offbench.environments.own_tasks import chosen_task
 from offbench.errors import OffbenchError
 from offbench.lint.checks import lint
 from offbench.lint.files import lint_file
@@ -23,7 +23,8 @@ def lint_dataset(source: Id, /, task: str | None = None) -> int:
 
     Args:
         source: Dataset id, or a file or folder of data.
-        task: Task whose bounds, time limit and rewards the data should keep; by default the dataset's own.
+        task: Task whose bounds, time limit and rewards the data should keep, by its name or as a TOML file; by default
+            the dataset's own.
     """
     findings = _findings(source, task)
     for finding in findings:
@@ -53,7 +54,7 @@ def _task_facts(name: str | None) -> TaskFacts | None:
     # Imported here because it pulls in the simulators.
     from offbench.environments.task_facts import facts, reward_formula
 
-    chosen = find_task(name)
+    chosen = chosen_task(name)
     try:
         return facts(chosen)
     except OffbenchError as error:

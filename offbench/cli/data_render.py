@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from offbench.cli.data_sources import whole
-from offbench.environments.task import task as find_task
+from offbench.environments.own_tasks import chosen_task
 from offbench.errors import OffbenchError
 
 
@@ -49,7 +49,7 @@ def render_episode(
     if name is None:
         raise OffbenchError(f"the task that {id} comes from is not known; name it with --task")
     chosen = data[episode]
-    drawn = film(find_task(name), chosen, every, frames)
+    drawn = film(chosen_task(name), chosen, every, frames)
     drawn.save(where)
     earned = "" if chosen.rewards is None else f", return {chosen.returns[0]:,.1f}"
     print(f"episode {episode} of {id}: {chosen.steps:,} steps{earned}")

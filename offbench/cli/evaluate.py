@@ -10,8 +10,9 @@ import numpy as np
 import tyro
 
 from offbench.cli.scores import show_scores
+from offbench.environments.own_tasks import chosen_task
 from offbench.environments.simulator import make_simulator
-from offbench.environments.task import task as find_task
+from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import write_record
@@ -38,7 +39,7 @@ def evaluate(
     Args:
         run: The run's folder.
         episodes: Episodes of each seed.
-        task: Task to score in; the run's own if not given.
+        task: Task to score in, by its name or as a TOML file; the run's own if not given.
         target: Return to ask the policies for, where they are asked for one; the run's own if not given.
         workers: Processes that share the episodes; chosen for the policies if not given. They change no result.
         output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
@@ -56,7 +57,10 @@ def evaluate(
             write_record(record, output / f"seed-{record.seed}.json")
         print(f"records: {output}")
     if video is not None:
-        _film(run, records[0], target, video)
+        opened = Run(run)
+        scored_in = chosen_task(task) if task else opened.manifest.plan.whole_task
+        assert scored_in is not None
+        _film(opened, scored_in, records[0], target, video)
 
 
 def _check_video(video: Path) -> None:
@@ -68,16 +72,14 @@ def _check_video(video: Path) -> None:
         raise OffbenchError(f"{video} exists; name another file with --video, or remove it")
 
 
-def _film(run: Path, record: RunRecord, target: float | None, video: Path) -> None:
+def _film(run: Run, chosen: Task, record: RunRecord, target: float | None, video: Path) -> None:
     """Write pictures of the first episode of a record's last evaluation, which is played again."""
     from offbench.environments.pictures import film
     from offbench.generation.recording import record as record_episodes
 
-    assert record.task is not None
-    chosen = find_task(record.task.name)
     simulator = make_simulator(chosen, 1)
     try:
-        policy = Run(run).policy(record.seed, target)
+        policy = run.policy(record.seed, target)
         episode = record_episodes(simulator, policy, record.evaluations[-1].environment_seeds[:1])
         goals = getattr(simulator, "goals", None)
     finally:

@@ -18,7 +18,7 @@ from torch import Tensor
 from offbench.basis.shapes import Array
 from offbench.data.scaling import SEQUENCE_STATE_EPSILON, ActionRange
 from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Transitions
+from offbench.data.transitions import Transitions, check_vectors
 from offbench.errors import DataError
 
 
@@ -81,7 +81,7 @@ class Sequences:
         """Index ``trajectories``, and move them to the device where that is not the CPU.
 
         Args:
-            trajectories: the data, with actions and rewards; observations must be vectors.
+            trajectories: the data, with actions and rewards; observations and actions must be vectors.
             context: K, steps of a window.
             return_scale: returns-to-go are divided by it.
             episode_limit: most steps that an episode may have; any number if None.
@@ -95,6 +95,7 @@ class Sequences:
         """
         if trajectories.actions is None or trajectories.rewards is None:
             raise DataError(f"sequences need actions and rewards, and {trajectories.name} lacks one of them")
+        check_vectors(trajectories, "sequences")
         unfinished = _unfinished(trajectories)
         offsets = trajectories.offsets[: len(trajectories) + 1 - unfinished]
         longest = int(trajectories.lengths.max(initial=0))

@@ -81,7 +81,7 @@ class Transitions:
         """Index ``trajectories``, and move them to the device where that is not the CPU.
 
         Args:
-            trajectories: the data; observations must be vectors.
+            trajectories: the data; observations and actions must be vectors.
             normalise_states: standardise each state dimension by its mean and (standard deviation + state_epsilon)
                 over the data.
             reward_transform: "return_range" multiplies by 1000 / (highest - lowest return of a finished episode),
@@ -94,12 +94,11 @@ class Transitions:
             state_epsilon: see ``normalise_states``.
 
         Raises:
-            DataError: no usable step, observations that are no vectors, an unknown or too narrow action range.
+            DataError: no usable step, observations or actions that are no vectors, an unknown or too narrow action
+                range.
         """
         t = trajectories if top_fraction == 1 else trajectories.best(top_fraction)
-        if t.observations.ndim != 2:
-            shape = t.observations.shape[1:]
-            raise DataError(f"transitions need observations that are vectors, not of shape {shape}")
+        check_vectors(t, "transitions")
         sources, steps = _usable(t, next_actions)
         if len(sources) == 0:
             lacking = "a second action" if next_actions else "its final observation"
@@ -182,6 +181,17 @@ class _Readable:
         self.column = column  # whose memory it is
         address, _ = column.__array_interface__["data"]
         self.__array_interface__ = column.__array_interface__ | {"data": (address, False)}
+
+
+def check_vectors(t: Trajectories, wanted: str) -> None:
+    """Refuse observations or actions that are no vectors, with a DataError; ``wanted`` is what needs them."""
+    for name, column in (("observations", t.observations), ("actions", t.actions)):
+        if column is not None and column.ndim != 2:
+            right = f"({len(column)}, {int(np.prod(column.shape[1:]))})"
+            raise DataError(
+                f"{wanted} need {name} that are vectors, not of shape {column.shape[1:]} as those of {t.name}; "
+                f"{right} would be right for all of them"
+            )
 
 
 def _usable(

@@ -6,11 +6,14 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 
+from offbench.basis.modules import names_object, search_current_folder
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 
@@ -27,15 +30,19 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
     try:
         with _quiet():
             environment: gymnasium.Env[Any, Any] = gymnasium.make(
-                task.environment, max_episode_steps=task.episode_limit, disable_env_checker=True, **task.arguments
+                _named(task.environment),
+                max_episode_steps=task.episode_limit,
+                disable_env_checker=True,
+                **task.arguments,
             )
             if task.dynamics == "d4rl":
                 # Imported here because few tasks need it, and it needs MuJoCo.
                 from offbench.environments.d4rl_dynamics import record_as_d4rl
 
                 record_as_d4rl(environment, task.environment)
-    except Exception as error:  # an environment that does not suit the installed simulator may raise anything
-        reason = str(error) or f"{type(error).__name__} in its own code"
+    # An environment that does not suit the installed simulator may raise anything, and so may the module of a user's.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()) or f"{type(error).__name__} in its own code"
         raise OffbenchError(f"environment {task.environment} of task {task.name} cannot be made: {reason}") from error
     # Gymnasium-Robotics leaves the compiled maze's XML behind in the temporary folder, one file an environment.
     if leftover := getattr(environment.unwrapped, "tmp_xml_file_path", None):
@@ -49,6 +56,15 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
             f"task {task.name} takes the observation entries {list(task.observation)}; {task.environment} has {entries}"
         )
     return environment
+
+
+def _named(environment: str) -> str | EnvSpec:
+    """What Gymnasium makes an environment of: an id, or the spec of the class that ``module:Class`` names."""
+    if not names_object(environment):
+        return environment
+    search_current_folder()
+    module, _, name = environment.partition(":")
+    return EnvSpec(id=name, entry_point=getattr(import_module(module), name))
 
 
 def _register_robotics() -> None:

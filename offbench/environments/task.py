@@ -1,6 +1,7 @@
 """Tasks: an environment, its time limit and the two returns between which a score is drawn.
 
-Tasks are data: they live in ``datasets/tasks.toml``, one table a task, and a person edits them there.
+Tasks are data: they live in ``datasets/tasks.toml``, one table a task, and a person edits them there. Those of users
+are made in Python or read from files of their own (`offbench.environments.own_tasks`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
@@ -31,7 +32,7 @@ class Reference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mean: float
+    mean: float = Field(allow_inf_nan=False)
     standard_error: float | None = Field(default=None, ge=0)
     episodes: int | None = Field(default=None, gt=0)
     policy: str
@@ -44,15 +45,15 @@ class Task(BaseModel):
     Attributes:
         name: short name, ``hopper-v4``.
         aliases: other names that `task` understands.
-        environment: Gymnasium id.
-        arguments: keyword arguments of ``gymnasium.make``.
+        environment: Gymnasium id, or ``module:Class``.
+        arguments: keyword arguments of the environment.
         episode_limit: steps after which an episode is truncated.
         observation: entries of a dictionary observation that are joined, in this order; empty for a plain array.
         dynamics: those of the installed simulator, or those that D4RL's data were recorded in
             (`offbench.environments.d4rl_dynamics`).
         simulator: Python distributions that decide how the environment behaves; records carry their versions.
-        low: return that scores 0.
-        high: return that scores 100.
+        low: return that scores 0; a bare number is one of whose policy nothing is said.
+        high: return that scores 100; likewise.
         known_differences: how it is known to behave otherwise than the environment that its data come from, one
             sentence each.
     """
@@ -70,6 +71,13 @@ class Task(BaseModel):
     low: Reference
     high: Reference
     known_differences: tuple[str, ...] = ()
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _of_number(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"mean": value, "policy": "not said", "source": "given as a number"}
+        return value
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Task:
@@ -108,10 +116,15 @@ def tasks() -> dict[str, Task]:
         try:
             found[name] = Task.model_validate({"name": name, **table})
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise OffbenchError(f"task {name} in {path}: {field or 'table'}: {first['msg']}") from error
+            raise OffbenchError(f"task {name} in {path}: {first_error(error)}") from error
     return found
+
+
+def first_error(error: ValidationError) -> str:
+    """The first thing that is wrong with a task, in one line."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field or 'table'}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def task(name: str) -> Task:

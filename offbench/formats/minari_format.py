@@ -19,7 +19,7 @@ import numpy.typing as npt
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.minari_episodes import episodes
-from offbench.formats.minari_spaces import action_range, entry_shapes
+from offbench.formats.minari_spaces import DECLARED, action_range, discrete_range, entry_shapes, whole
 from offbench.formats.rows import flags, to_float32
 from offbench.formats.source import Source
 
@@ -45,6 +45,7 @@ class _Metadata:
     action_space: dict[str, Any] | None
     environment: str
     jpeg: bool
+    declared: bool
 
 
 def recognises(source: Source) -> bool:
@@ -62,7 +63,7 @@ def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] =
 
     Infos are extras: of T+1 rows the first T, which belong to the states acted from. A termination inside an episode
     stops the bootstrap and nothing else; a time-out there cuts it. A step with both flags is a termination.
-    Floating-point observations, actions and rewards become float32.
+    Floating-point observations, actions and rewards become float32; what a discrete space describes, whole numbers.
 
     Args:
         source: the dataset's folder, its main_data.hdf5, or one that minari has loaded (of which only the chosen
@@ -133,6 +134,7 @@ def _read_metadata(folder: Path) -> _Metadata:
             action_space=described[1],
             environment=str(environment),
             jpeg=bool(content.get("jpeg_encoding", True)),
+            declared=content.get(DECLARED) is True,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is no metadata of a Minari dataset, or damaged ({error!r}); fetch it anew") from error
@@ -196,8 +198,10 @@ def _assemble(
     if unread:
         listed = sorted(name.removeprefix("infos/") for name in unread)
         notes.append(f"infos not read, as they are no numbers or not in every episode: {', '.join(listed[:8])}")
+    if "observations" in columns:
+        columns["observations"] = whole(metadata.observation_space, columns["observations"])
     joined, extras = _observations(folder, columns, observation, lengths, notes)
-    actions = columns["actions"].reshape(len(columns["actions"]), -1)
+    actions = whole(metadata.action_space, columns["actions"]).reshape(len(columns["actions"]), -1)
     row = {"observations": joined, "actions": actions, "rewards": columns["rewards"].reshape(-1)}
     to_float32(row, notes)
     extras |= {
@@ -214,6 +218,7 @@ def _assemble(
         notes.append(f"{len(ends) - len(lengths)} time-outs stand inside an episode, which is cut there")
         sources = np.arange(len(last)) + np.repeat(np.arange(len(lengths)), lengths)
         row["observations"] = row["observations"][np.insert(sources, ends + 1, sources[ends] + 1)]
+    declared = discrete_range(metadata.action_space) if metadata.declared else None
     return Trajectories(
         observations=row["observations"],
         offsets=np.concatenate([[0], ends + 1]).astype(np.int64),
@@ -222,7 +227,7 @@ def _assemble(
         actions=row["actions"],
         rewards=row["rewards"],
         extras=extras,
-        action_range=action_range(folder, metadata.action_space, row["actions"], notes),
+        action_range=declared or action_range(folder, metadata.action_space, row["actions"], notes),
         provenance=Provenance(dataset=metadata.identifier, notes=tuple(notes)),
     )
 

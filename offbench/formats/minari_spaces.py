@@ -55,6 +55,29 @@ def _leaves(space: Any, jpeg: bool) -> dict[str, tuple[int, ...]]:
     raise _RefusedError(f"of the unknown kind {str(kind)[:40]!r}")
 
 
+# Metadata of ours: whether the data declared a range of actions, which a discrete space always has.
+DECLARED = "action_range_declared"
+DISCRETE = ("Discrete", "MultiDiscrete", "MultiBinary")
+
+
+def whole(space: dict[str, Any] | None, column: Array) -> Array:
+    """A column as integers where its space is discrete and it holds whole numbers as floats; else as it is."""
+    if space is None or space.get("type") not in DISCRETE or column.dtype.kind != "f":
+        return column
+    return column.astype(np.int64) if (column == np.rint(column)).all() else column
+
+
+def discrete_range(space: dict[str, Any] | None) -> tuple[Array, Array] | None:
+    """The lowest and the highest action, (1,) float32 each, of a Discrete space; None for any other."""
+    if space is None or space.get("type") != "Discrete":
+        return None
+    try:
+        start = int(space.get("start", 0))
+        return np.array([start], np.float32), np.array([start + int(space["n"]) - 1], np.float32)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
 def action_range(
     folder: Path, space: dict[str, Any] | None, actions: Array, notes: list[str]
 ) -> tuple[Array, Array] | None:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -23,6 +24,7 @@ from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native
 from offbench.formats.hdf5_file import h5py
+from offbench.formats.minari_spaces import DECLARED
 
 Array = npt.NDArray[Any]
 
@@ -135,7 +137,8 @@ def write_minari(
     """Write a Minari dataset that ``minari.load_dataset(dataset_id)`` opens.
 
     Returns (its folder, notes on what it cannot hold). The folder lies among minari's datasets (MINARI_DATASETS_PATH,
-    else ~/.minari/datasets) and holds HDF5.
+    else ~/.minari/datasets) and holds HDF5. Whole numbers in one column get a discrete space: that of the range of
+    actions or of the environment, where one of them is known, else the numbers from the lowest to the highest.
 
     Args:
         trajectories: observations of any shape, actions in one row a step.
@@ -161,9 +164,15 @@ def write_minari(
     folder = Path(roots.get_dataset_path(dataset_id))
     if folder.exists():
         raise DataError(f"{folder} exists; choose another id or version, or delete it: minari delete {dataset_id}")
-    entries = {"dataset_id": dataset_id, "minari_version": version} | _sets(metadata)
-    spaces = {"observation_space": _box(t.observations, None), "action_space": _box(t.actions, t.action_range)}
     spec = _spec(environment)
+    known = _spaces_of(spec) if _countable(t.observations) or _countable(t.actions) else (None, None)
+    spaces = {
+        "observation_space": _discrete(t.observations, None, known[0]) or _box(t.observations, None),
+        "action_space": _discrete(t.actions, t.action_range, known[1]) or _box(t.actions, t.action_range),
+    }
+    entries = {"dataset_id": dataset_id, "minari_version": version} | _sets(metadata)
+    if _is_discrete(spaces["action_space"]) and t.action_range is not None:
+        entries[DECLARED] = True
     temporary = None
     try:
         if namespace and namespace not in namespaces.list_local_namespaces():
@@ -175,7 +184,7 @@ def write_minari(
             temporary / "data", env_spec=spec, data_format="hdf5", jpeg_encoding=False, **spaces
         )
         storage.update_metadata(entries)
-        storage.update_episodes(_buffers(t))
+        storage.update_episodes(_buffers(t, spaces))
         temporary.chmod(0o755)
         os.rename(temporary, folder)
     except (OSError, ValueError, TypeError, AssertionError, RuntimeError) as error:
@@ -205,7 +214,7 @@ def _losses(t: Trajectories) -> Iterator[str]:
     open_ends = int((~(t.terminations | t.truncations)[t.offsets[1:] - 1]).sum())
     if open_ends:
         yield f"{open_ends} episodes were cut off without a flag and have none in the dataset either"
-    if t.action_range is None:
+    if t.action_range is None and _discrete(t.actions, None, None) is None:
         yield "no range of actions is declared, so that the action space has no bounds"
 
 
@@ -255,8 +264,57 @@ def _box(column: Array | None, bounds: tuple[Array, Array] | None) -> Any:
     return box(low, high, shape=column.shape[1:], dtype=column.dtype.type)
 
 
-def _buffers(t: Trajectories) -> Iterator[Any]:
-    """One episode at a time, so that data larger than memory can be written."""
+def _spaces_of(spec: Any) -> tuple[Any, Any]:
+    """(observation space, action space) of an environment, None each where there is none or it cannot be made here."""
+    if spec is None:
+        return None, None
+    with suppress(Exception), warnings.catch_warnings():  # whatever it raises whose simulator is not installed
+        warnings.simplefilter("ignore")
+        environment = import_module("gymnasium").make(spec)
+        try:
+            return environment.observation_space, environment.action_space
+        finally:
+            environment.close()
+    return None, None
+
+
+def _countable(column: Array | None) -> bool:
+    """Whether a column has one whole number or truth value a row, as a discrete space gives."""
+    return column is not None and column.shape[1:] == (1,) and column.dtype.kind in "iub"
+
+
+def _discrete(column: Array | None, bounds: tuple[Array, Array] | None, known: Any) -> Any:
+    """The discrete space of a column of whole numbers; None for any other column, and where their count is too large.
+
+    Args:
+        column: (rows, 1) or anything else.
+        bounds: the range that is declared, if any; whole numbers make the space.
+        known: the environment's space, if any; it counts where it is discrete and holds the column.
+    """
+    if not _countable(column):
+        return None
+    assert column is not None
+    low, high = int(column.min()), int(column.max())
+    if bounds is not None:
+        ends = [float(bound.reshape(-1)[0]) for bound in bounds]
+        if not all(end.is_integer() for end in ends):
+            return None
+        low, high = int(ends[0]), int(ends[1])
+    elif _is_discrete(known) and known.start <= low and high < known.start + known.n:
+        low, high = int(known.start), int(known.start + known.n - 1)
+    limit = np.iinfo(np.int64).max
+    if low < -limit or max(high, high - low) >= limit:
+        return None
+    return import_module("gymnasium").spaces.Discrete(high - low + 1, start=low)
+
+
+def _is_discrete(space: Any) -> bool:
+    return isinstance(space, import_module("gymnasium").spaces.Discrete)
+
+
+def _buffers(t: Trajectories, spaces: Mapping[str, Any]) -> Iterator[Any]:
+    """One episode at a time, so that data larger than memory can be written; one number a row in discrete spaces."""
+    flat = {name: _is_discrete(space) for name, space in spaces.items()}
     buffer = import_module("minari.data_collector.episode_buffer").EpisodeBuffer
     assert t.actions is not None  # checked before
     assert t.rewards is not None
@@ -265,8 +323,8 @@ def _buffers(t: Trajectories) -> Iterator[Any]:
         rows = slice(steps.start + number, steps.stop + number + 1)
         yield buffer(
             id=number,
-            observations=t.observations[rows],
-            actions=t.actions[steps],
+            observations=t.observations[rows, 0] if flat["observation_space"] else t.observations[rows],
+            actions=t.actions[steps, 0] if flat["action_space"] else t.actions[steps],
             rewards=t.rewards[steps],
             terminations=t.terminations[steps],
             truncations=t.truncations[steps],

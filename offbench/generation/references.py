@@ -6,9 +6,12 @@ Tasks whose references come from a publication (D4RL's locomotion) are not measu
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from offbench.basis.policy import Policy
 from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
@@ -17,19 +20,27 @@ from offbench.environments.pointmaze import PointMazeSimulator
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Reference, Task, task, tasks
-from offbench.errors import UnknownNameError
+from offbench.errors import OffbenchError, UnknownNameError
 from offbench.generation.recording import record
 
+Array = npt.NDArray[Any]
 Builder = Callable[[Simulator, Sequence[int]], Policy]
 
 EPISODES = 1000
+AT_ONCE = 250  # episodes that are stepped together, as an environment is made for each
 # Far from the seeds of datasets and evaluations, which start at small numbers.
 FIRST_SEED = 900_000_000
 SOURCE = "measured by python -m offbench.generation.references"
 
 
 def random_policy(simulator: Simulator, seeds: Sequence[int]) -> Policy:
-    """The low reference of every measured task."""
+    """The low reference of every measured task.
+
+    Raises:
+        OffbenchError: the actions have no bounds, between which they could be drawn.
+    """
+    if not (np.isfinite(simulator.action_low).all() and np.isfinite(simulator.action_high).all()):
+        raise OffbenchError("the task's actions have no bounds, so that none can be drawn between them")
     return UniformRandom(simulator.action_low, simulator.action_high, seeds)
 
 
@@ -61,11 +72,19 @@ HIGH: dict[str, tuple[Builder, str]] = {
 def measure(
     task: Task, builder: Builder, policy: str, episodes: int = EPISODES, first_seed: int = FIRST_SEED
 ) -> Reference:
-    """Mean return and its standard error of a scripted policy, over episodes with seeds fixed in advance."""
-    seeds = range(first_seed, first_seed + episodes)
-    simulator = make_simulator(task, episodes)
-    returns = record(simulator, builder(simulator, seeds), seeds).returns
-    simulator.close()
+    """Mean return and its standard error of a policy, over episodes with seeds fixed in advance."""
+    parts = []
+    for first in range(0, episodes, AT_ONCE):
+        seeds = range(first_seed + first, first_seed + min(episodes, first + AT_ONCE))
+        simulator = make_simulator(task, len(seeds))
+        parts.append(record(simulator, builder(simulator, seeds), seeds).returns)
+        simulator.close()
+    return summarised(np.concatenate(parts), policy, SOURCE)
+
+
+def summarised(returns: Array, policy: str, source: str) -> Reference:
+    """Mean of returns (episodes,), at least two, and its standard error."""
+    episodes = len(returns)
     error = float(returns.std(ddof=1) / np.sqrt(episodes))
     # A standard error is given to two significant digits, and the mean to as many places.
     places = max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 6
@@ -74,17 +93,17 @@ def measure(
         standard_error=round(error, places),
         episodes=episodes,
         policy=policy,
-        source=SOURCE,
+        source=source,
     )
 
 
-def toml(name: str, low: Reference, high: Reference) -> str:
-    """The two tables of a task as they stand in ``tasks.toml``."""
+def toml(name: str, **references: Reference) -> str:
+    """The tables of a task's references as they stand in ``tasks.toml``; without a name, in a file of one task."""
     lines = []
-    for kind, reference in (("low", low), ("high", high)):
-        lines.append(f"[{name}.{kind}]")
-        for field, value in reference.model_dump().items():
-            lines.append(f'{field} = "{value}"' if isinstance(value, str) else f"{field} = {value}")
+    for kind, reference in references.items():
+        lines.append(f"[{name}.{kind}]" if name else f"[{kind}]")
+        for field, value in reference.model_dump(exclude_none=True).items():
+            lines.append(f"{field} = {json.dumps(value, ensure_ascii=False)}")
         lines.append("")
     return "\n".join(lines)
 
@@ -101,7 +120,7 @@ def main() -> None:
             raise SystemExit(str(UnknownNameError("task with measured references", name, HIGH)))
         low = measure(task(name), *LOW, episodes=arguments.episodes)
         high = measure(task(name), *HIGH[name], episodes=arguments.episodes)
-        print(toml(name, low, high), flush=True)
+        print(toml(name, low=low, high=high), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import torch
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.basis.cores import default_workers
+from offbench.environments.own_tasks import chosen_task
 from offbench.environments.task import Task
-from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
@@ -135,7 +135,7 @@ def evaluate(
     run: str | Path,
     *,
     episodes: int = 100,
-    task: str | None = None,
+    task: str | Path | Task | None = None,
     target: float | None = None,
     workers: int | None = None,
 ) -> list[RunRecord]:
@@ -144,7 +144,7 @@ def evaluate(
     Args:
         run: the run's folder.
         episodes: episodes of each seed.
-        task: name of the task; the run's own if None.
+        task: name of the task, path of a TOML file, or the task itself; the run's own if None.
         target: return that the policies are asked for, if they are asked for one; the run's own if None.
         workers: processes that share the episodes; if None, one a core for policies with a memory, where there is
             enough to do, and else this one alone, whose physics has a thread a core. They change no result.
@@ -163,10 +163,9 @@ def evaluate(
     opened = Run(Path(run))
     opened.check_kept()
     plan = with_target(opened.manifest.plan, target)
-    chosen = task or plan.task
-    if chosen is None:
+    found = chosen_task(task) if task else plan.whole_task
+    if found is None:
         raise OffbenchError(f"the run in {run} was trained without a task; name one with --task")
-    found = find_task(chosen)
     check_sizes(found, plan.observation_size, plan.action_size, f"the run in {run}")
     # A seed acts by itself, so that its returns are the same whoever plays them.
     plan = plan.model_copy(update={"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False})

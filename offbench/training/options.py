@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.training.compilation import Compile
 from offbench.training.plan import Precision
@@ -20,7 +21,7 @@ class Options:
     """What is the same for every algorithm."""
 
     task: str | None = None
-    """Task to score in; the dataset's own if not given."""
+    """Task to score in, by its name or as a TOML file of your own; the dataset's own if not given."""
     seeds: int | tuple[int, ...] = 5
     """How many seeds, trained at once; or, where several numbers are given, which."""
     first_seed: int = 0
@@ -82,6 +83,8 @@ def parted(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
         given["seeds"] = tuple(given["seeds"])
     if given.get("output") is not None:
         given["output"] = Path(given["output"])
+    if isinstance(given.get("task"), Task):
+        given["task"] = given["task"].name
     return Options(**given), {name: value for name, value in settings.items() if name not in NAMES}
 
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from offbench.algorithms import registry
 from offbench.data.scaling import Scaling
+from offbench.environments.task import Task
+from offbench.environments.task import task as find_task
 from offbench.evaluation.record import digest_of
 
 
@@ -76,11 +78,24 @@ class Plan(Strict):
     group_size: int
     device: str
     notes: list[str] = []
+    own_task: Task | None = None  # where ``task`` is the name of none of offbench's
 
     @property
     def settings_digest(self) -> str:
         """Digest of all that a result depends on by more than rounding."""
-        return digest_of(self.model_dump(exclude=FREE_TO_CHANGE, mode="json"))
+        settings = self.model_dump(exclude=FREE_TO_CHANGE, mode="json")
+        if self.own_task is None:  # so that the folders of runs in offbench's tasks are called as ever
+            del settings["own_task"]
+        return digest_of(settings)
+
+    @property
+    def whole_task(self) -> Task | None:
+        """The task that the run is scored in.
+
+        Raises:
+            UnknownNameError: it was one of offbench's, and there is none of that name any more.
+        """
+        return self.own_task or (find_task(self.task) if self.task else None)
 
 
 def config_of(found: Any, plain: dict[str, Any]) -> Any:
@@ -99,7 +114,13 @@ def differences(old: Plan, new: Plan) -> list[str]:
 
     How many seeds share an update, and where, changes only rounding: a run may go on with another group size or device.
     """
-    before, after = old.model_dump(), new.model_dump()
+    # As JSON gives them back, in which tuples are lists.
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    for plan, other in ((before, after), (after, before)):  # two tasks differ in some fields only
+        if plan["own_task"] and other["own_task"]:
+            plan |= {f"own_task.{name}": value for name, value in plan["own_task"].items()}
+    if "own_task.name" in before:
+        del before["own_task"], after["own_task"]
     names = sorted(name for name in before.keys() - FREE_TO_CHANGE if before[name] != after[name])
     return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
 

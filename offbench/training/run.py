@@ -13,8 +13,8 @@ from offbench.algorithms import registry
 from offbench.basis.code import package_digest
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
+from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
-from offbench.environments.task import task as find_task
 from offbench.errors import DataError, OffbenchError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
@@ -28,7 +28,7 @@ from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
 from offbench.training.remarks import remarks
 from offbench.training.teams import obstacle, team
-from offbench.training.views import check_requirements, check_sizes, completed, make_view
+from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, make_view
 from offbench.training.work import Updates, make_groups
 
 
@@ -42,7 +42,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
         dataset: dataset id, path of a file, or trajectories.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
             checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
-            algorithm's config that differ from defaults and preset.
+            algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
 
     Raises:
         OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
@@ -53,6 +53,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     name = registry.name_of(algorithm)
     found = registry.find(name)
     check_names(found)
+    given = settings.get("task")
     options, changes = parted(settings)
     data = dataset if isinstance(dataset, Trajectories) else load(dataset)
     if not isinstance(data, Trajectories):
@@ -60,9 +61,10 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     config = registry.configure(found, data.provenance.like or data.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
-    chosen = options.task or data.provenance.task
-    request = Request(name, found, config, data, find_task(chosen) if chosen else None, options)
+    chosen = given or data.provenance.task
+    request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
     check_requirements(found, data)
+    check_spaces(found, data)
     plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
     folder = RunFolder(options.output or default_folder(plan))
     with folder.claimed():
@@ -101,6 +103,7 @@ class Request:
             dataset_revision=self.data.provenance.revision,
             dataset_digest=self.data.digest,
             task=self.task.name if self.task else None,
+            own_task=own(self.task),
             seeds=self.options.chosen_seeds,
             steps=self.options.steps,
             episodes=self.options.episodes,

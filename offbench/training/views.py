@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, View
 from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Array, Trajectories
+from offbench.data.transitions import check_vectors
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import DataError
@@ -30,6 +32,25 @@ def check_requirements(found: Any, data: Trajectories) -> None:
         name = data.provenance.dataset or "this dataset"
         learner = getattr(found, "__name__", None) or type(found).__name__
         raise DataError(f"{learner} learns from {' and '.join(wanted)}, and {name} has no {missing[0]}")
+
+
+def check_spaces(found: Any, data: Trajectories) -> None:
+    """Refuse data that none of our algorithms can learn from, with a DataError; a learner of others is given anything.
+
+    They regress on vectors of continuous actions. Whole numbers and truth values are what discrete spaces hold: the
+    readers leave them as they are, and those of Minari make them of what is recorded with a discrete space.
+    """
+    if not registry.is_algorithm(found):
+        return
+    check_vectors(data, "our algorithms")
+    for name, column in (("actions", data.actions), ("observations", data.observations)):
+        if column is not None and column.dtype.kind != "f":
+            reach = f", {column.min()} to {column.max()}" if column.size else ""
+            raise DataError(
+                f"{name} of {data.name} are discrete ({column.dtype}{reach}), and {', '.join(sorted(registry.OURS))}, "
+                f"as every subclass of Algorithm, learn from boxes alone: floating-point {name} would be right, or a "
+                "learner of your own, whose fit is given the data as they are"
+            )
 
 
 def completed(config: Any, data: Trajectories, episode_limit: int | None) -> Any:

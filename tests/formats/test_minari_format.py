@@ -145,6 +145,18 @@ def test_discrete_spaces_become_one_column(storage: str) -> None:
     assert trajectories.action_range is None
 
 
+def test_floats_of_a_discrete_space_are_whole_numbers_and_those_of_a_box_stay() -> None:
+    buffer = episode(3, observations=np.arange(4.0), actions=np.array([1.0, 0.0, 1.0]))
+    folder = write([buffer], observation_space=spaces.Discrete(4), action_space=spaces.Discrete(2))
+    trajectories = read_minari(folder)
+    assert (trajectories.observations.dtype, trajectories.actions.dtype) == (np.int64, np.int64)
+    assert trajectories.actions.tolist() == [[1], [0], [1]]
+    shutil.rmtree(folder)
+    box = spaces.Box(0, 1, (1,), np.float32)
+    boxed = read_minari(write([episode(3, actions=np.array([[1.0], [0.0], [1.0]], np.float32))], action_space=box))
+    assert boxed.actions.dtype == np.float32
+
+
 def test_a_termination_inside_an_episode_stays_there() -> None:
     flags = np.array([False, True, False, False])
     trajectories = read_minari(write([episode(4, terminations=flags), episode(2, 5)]))

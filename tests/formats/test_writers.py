@@ -138,6 +138,42 @@ def test_minari_datasets_give_back_what_they_can_hold(given: tuple[list[Episode]
         assert any("1 episodes were cut off" in note for note in notes) == cut_off
 
 
+@pytest.mark.parametrize(
+    ("actions", "bounds", "environment", "space"),
+    [
+        (np.array([2, 4, 3, 2, 4]), None, None, "Discrete(3, start=2)"),
+        (np.array([1, 1, 1, 1, 1], np.uint8), None, None, "Discrete(1, start=1)"),
+        (np.array([1, 1, 1, 1, 1]), None, "CartPole-v1", "Discrete(2)"),
+        (np.array([1, 5, 1, 1, 1]), None, "CartPole-v1", "Discrete(5, start=1)"),
+        (np.array([-1, 0, 0, -1, 0], np.int8), (-1, 3), None, "Discrete(5, start=-1)"),
+        (np.array([True, False, False, False, True]), None, None, "Discrete(2)"),
+    ],
+)
+def test_whole_numbers_in_one_column_are_discrete(
+    actions: np.ndarray, bounds: tuple[int, int] | None, environment: str | None, space: str
+) -> None:
+    declared = None if bounds is None else tuple(np.array([bound], np.float32) for bound in bounds)
+    trajectories = some(actions=actions[:, None], action_range=declared)
+    place, notes = write_minari(trajectories, "me/discrete-v0", environment)
+    assert not any("no range of actions" in note for note in notes)
+    loaded = minari.load_dataset("me/discrete-v0")
+    assert str(loaded.action_space) == space
+    assert [int(action) for episode in loaded for action in episode.actions] == actions.astype(int).tolist()
+    assert all(loaded.action_space.contains(np.int64(action)) for action in loaded[0].actions)
+    assert read_minari(place).digest == trajectories.digest
+
+
+def test_what_is_too_much_to_count_stays_a_box() -> None:
+    far = np.array([[-(2**63)], [2**63 - 1], [0], [0], [0]])
+    place, _ = write_minari(some(actions=far, action_range=None), "me/far-v0")
+    assert "Box" in str(minari.load_dataset("me/far-v0").action_space)
+    assert np.array_equal(read_minari(place).actions, far)
+    observed = some(observations=np.arange(7)[:, None])
+    place, _ = write_minari(observed, "me/observed-v0")
+    assert str(minari.load_dataset("me/observed-v0").observation_space) == "Discrete(7)"
+    assert read_minari(place).digest == observed.digest
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "uint32"])
 def test_whole_numbers_keep_their_dtype_and_bounds(dtype: str) -> None:
     actions = np.array([[0], [3], [1], [2], [3]], dtype=dtype)
