@@ -20,6 +20,7 @@ from typing import Any, TypeGuard
 
 from offbench.algorithms.base import Algorithm, Preset
 from offbench.algorithms.sources import trained_on
+from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import search_current_folder
 from offbench.errors import OffbenchError, UnknownNameError
 
@@ -123,19 +124,11 @@ def title(found: Any) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def cause(error: BaseException) -> str:
-    """An exception of somebody else's code in one line: its type and what it says."""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
 def _imported(target: str) -> Any:
     module, _, attribute = target.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
     # Anything may come from a module that is run for the first time; SystemExit from one that is a whole program.
-    except (Exception, SystemExit) as error:
-        raise OffbenchError(f"the algorithm {target} cannot be imported: {cause(error)}") from error
+    with staying(), foreign(target, lambda why: f"the algorithm {target} cannot be imported: {why}"):
+        return getattr(import_module(module), attribute)
 
 
 # -------------------------------------------------------------------- hyperparameters
@@ -186,17 +179,18 @@ def configure(found: Any, dataset: str, changes: Mapping[str, Any]) -> Any:
             raise UnknownNameError(f"hyperparameter of {getattr(found, '__name__', title(found))}", name, known)
     if is_algorithm(found):
         published = preset(found, dataset)
-        return found.Config(**{**(published.values if published else {}), **changes})
+        return _made(found, found.Config, {**(published.values if published else {}), **changes})
     for field in hyperparameters(found):
         given = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         if not given and field.name not in changes:
             raise OffbenchError(f"the field {field.name} of {title(found)} has no default; give it one")
-    try:
-        return config_type(found)(**changes)
-    except OffbenchError:
-        raise
-    except Exception as error:
-        raise OffbenchError(f"{title(found)} cannot be made: {cause(error)}") from error
+    return _made(found, config_type(found), changes)
+
+
+def _made(found: Any, config: type[Any], values: Mapping[str, Any]) -> Any:
+    """A config of these values, which may refuse them by an OffbenchError of its own."""
+    with staying(), foreign(title(found), lambda why: f"{title(found)} cannot be made: {why}", ours=True):
+        return config(**values)
 
 
 # -------------------------------------------------------------------- source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import platformdirs
 
+from offbench.basis.failures import disk_is_full, system_error
 from offbench.errors import OffbenchError
 
 
@@ -20,7 +22,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is flushed to disk and renamed to ``path``.
 
     Raises:
-        OffbenchError: the folder cannot be created or written to.
+        OffbenchError: the folder cannot be created or written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +42,11 @@ def atomic(path: Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
+    except Exception as error:
+        if isinstance(error, OffbenchError) or not disk_is_full(error):
+            raise
+        reason = os.strerror(system_error(error) or errno.ENOSPC)
+        raise OffbenchError(f"cannot write {path}: {reason}; what was there before is left as it was") from error
     finally:
         temporary.unlink(missing_ok=True)
 

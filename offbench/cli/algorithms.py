@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from offbench.algorithms import registry
 from offbench.algorithms.published import PublishedScore, published_scores
+from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.training.views import requirements
 
@@ -31,9 +33,10 @@ def list_algorithms() -> None:
         try:
             found = registry.find(name)
         except OffbenchError as error:  # of somebody's package, which must not hide the others
-            table.add_row(name, str(error), "")
+            table.add_row(Text(plain(name)), Text(plain(error)), "")
             continue
-        table.add_row(name, _description(found).split("\n", 1)[0], ", ".join(requirements(found)))
+        title = _description(found).split("\n", 1)[0]
+        table.add_row(Text(plain(name)), Text(plain(title)), ", ".join(requirements(found)))
     Console().print(table)
 
 
@@ -47,7 +50,7 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
     """
     found = registry.find(name)
     console = Console(highlight=False)
-    paragraphs = _description(found).split("\n\n")
+    paragraphs = plain(_description(found), lines=True).split("\n\n")
     console.print("\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs), markup=False)
     if registry.is_algorithm(found):
         console.print(f"\nEquations: {found.__module__}, class {found.__name__}\n", markup=False)
@@ -83,7 +86,8 @@ def _hyperparameters(found: Any) -> Table:
         factory: Any = field.default_factory
         default = field.default if factory is dataclasses.MISSING else factory()
         shown = "none" if default is dataclasses.MISSING else str(default)
-        table.add_row(f"--{field.name.replace('_', '-')}", shown, meanings.get(field.name, ""))
+        flag, meaning = f"--{field.name.replace('_', '-')}", meanings.get(field.name, "")
+        table.add_row(flag, Text(plain(shown)), Text(plain(meaning, lines=True)))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from offbench.algorithms import registry
+from offbench.basis.plain import plain
 from offbench.conformance.report import Finding, check
 from offbench.errors import OffbenchError
 
@@ -27,7 +28,9 @@ def run(argv: list[str]) -> int:
     if not named and not {"-h", "--help"} & set(argv):
         raise OffbenchError("check needs an algorithm: offbench check NAME, or offbench check module:Class")
     found = registry.find(argv[0]) if named else registry.NoHyperparameters
-    changes = _changes(found, "offbench check " + (argv[0] if named else "ALGORITHM"), argv[1:] if named else argv)
+    changes = _changes(
+        found, "offbench check " + (plain(argv[0]) if named else "ALGORITHM"), argv[1:] if named else argv
+    )
     results = check(argv[0], **changes)
     conclude(argv[0], results)
     return 0
@@ -53,4 +56,4 @@ def conclude(name: str, results: list[Finding]) -> None:
         raise OffbenchError(f"{name} fails {len(failed)} of {len(results)} checks: {', '.join(failed)}")
     silent = [finding.check for finding in results if finding.outcome == "not checked"]
     rest = f"; not checked: {', '.join(silent)}" if silent else ""
-    print(f"{name} passes {len(results) - len(silent)} checks{rest}")
+    print(f"{plain(name)} passes {len(results) - len(silent)} checks{rest}")

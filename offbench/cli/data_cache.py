@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from offbench.basis.files import cache_folder
+from offbench.basis.plain import plain
 from offbench.catalog import store
 from offbench.catalog.cards import Card
 from offbench.catalog.loading import fetch_shown, load_card
@@ -32,9 +33,9 @@ def fetch_datasets(ids: Ids, /) -> None:
         for file in chosen.files:
             path = fetch_shown(chosen, file, verify=True)
             known = "published" if file.sha256 or file.md5 else "recorded at the first download"
-            print(f"{path}: checksum is right ({known})")
+            print(f"{plain(path)}: checksum is right ({known})")
         trajectories = load_card(chosen)
-        print(f"{chosen.id}: {len(trajectories):,} episodes, {trajectories.steps:,} steps")
+        print(f"{plain(chosen.id)}: {len(trajectories):,} episodes, {trajectories.steps:,} steps")
 
 
 def generate_datasets(
@@ -77,11 +78,11 @@ def remove_datasets(ids: Ids, /) -> None:
     for chosen in cards_named(ids, "remove"):
         removed = store.remove(chosen)
         for path in removed:
-            print(f"removed {path}")
+            print(f"removed {plain(path)}")
         if not removed:
-            print(f"{chosen.id}: the cache {cache_folder()} holds nothing of it")
+            print(plain(f"{chosen.id}: the cache {cache_folder()} holds nothing of it"))
         if chosen.minari is not None:
-            print(f"{chosen.id}: Minari keeps its own files; 'minari delete {chosen.minari}' deletes them")
+            print(plain(f"{chosen.id}: Minari keeps its own files; 'minari delete {chosen.minari}' deletes them"))
 
 
 def _generate(chosen: Card, again: bool) -> None:
@@ -92,7 +93,7 @@ def _generate(chosen: Card, again: bool) -> None:
     with shown(chosen.id, "episodes" if chosen.recipe and chosen.recipe.episodes else "steps") as progress:
         load_card(chosen, progress=progress)
     what = "was cached" if existed else f"generated in {time.perf_counter() - start:.1f} s"
-    print(f"{chosen.id}: {what}, {path}")
+    print(plain(f"{chosen.id}: {what}, {path}"))
 
 
 def _generate_file(chosen: Card, transitions: int | None, output: Path, again: bool) -> None:
@@ -106,5 +107,6 @@ def _generate_file(chosen: Card, transitions: int | None, output: Path, again: b
         trajectories = generate(card, progress)
     native.save(trajectories, output)
     print(
-        f"{output}: {len(trajectories):,} episodes, {trajectories.steps:,} steps, {time.perf_counter() - start:.1f} s"
+        f"{plain(output)}: {len(trajectories):,} episodes, {trajectories.steps:,} steps, "
+        f"{time.perf_counter() - start:.1f} s"
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from offbench.basis.plain import plain
 from offbench.catalog.cards import cards
 from offbench.catalog.loading import load_card
 from offbench.cli.data_sources import Id, card_named, whole
@@ -38,9 +39,9 @@ def export_dataset(source: Id, /, to: To, output: str | None = None) -> None:
     name = Path(given).name if given in cards() else Path(given).stem
     environment = task(trajectories.provenance.task).environment if trajectories.provenance.task else None
     where, notes = chosen.write(trajectories, output or chosen.target.format(name), environment)
-    print(f"{where}: {len(trajectories):,} episodes, {trajectories.steps:,} steps")
+    print(f"{plain(where)}: {len(trajectories):,} episodes, {trajectories.steps:,} steps")
     for note in notes:
-        print(f"  note      {note}")
+        print(f"  note      {plain(note)}")
 
 
 def publish_dataset(
@@ -63,4 +64,4 @@ def publish_dataset(
 
     chosen = card_named(id)
     pinned = publish(load_card(chosen), chosen, repository, output, private)
-    print(f"{chosen.id} is published; offbench.load({str(pinned)!r}) loads it from there")
+    print(f"{plain(chosen.id)} is published; offbench.load({str(pinned)!r}) loads it from there")

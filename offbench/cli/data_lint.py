@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from offbench.basis.plain import plain
 from offbench.catalog.loading import fetch_shown, find, is_split
 from offbench.cli.data_sources import Id, whole
 from offbench.environments.own_tasks import chosen_task
@@ -28,10 +29,11 @@ def lint_dataset(source: Id, /, task: str | None = None) -> int:
     """
     findings = _findings(source, task)
     for finding in findings:
-        print(finding)
+        print(plain(finding))
     errors = sum(finding.severity == "error" for finding in findings)
     found = sum(finding.code != "reading" for finding in findings)  # a note on reading is no fault of the data
-    print(f"{source}: {errors} errors among {found} findings" if found else f"{source}: nothing found")
+    told = f"{errors} errors among {found} findings" if found else "nothing found"
+    print(f"{plain(source)}: {told}")
     return int(errors > 0)
 
 
@@ -58,5 +60,5 @@ def _task_facts(name: str | None) -> TaskFacts | None:
     try:
         return facts(chosen)
     except OffbenchError as error:
-        print(f"bounds of actions are not checked: {error}", file=sys.stderr)
+        print(f"bounds of actions are not checked: {plain(error)}", file=sys.stderr)
         return TaskFacts(chosen.name, chosen.episode_limit, expected_rewards=reward_formula(chosen))

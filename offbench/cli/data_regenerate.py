@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from offbench.basis.plain import plain
 from offbench.catalog.progress import shown
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
@@ -48,8 +49,8 @@ def regenerate_dataset(
     with shown(where.name, "steps") as progress:
         made = regenerate(source, transitions, seed, task, progress)
     made.save(where)
-    print(_text(made))
-    print(f"written: {where}")
+    print(plain(_text(made), lines=True))
+    print(f"written: {plain(where)}")
 
 
 def _text(made: Regeneration) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from offbench.basis.plain import plain
 from offbench.cli.data_sources import whole
 from offbench.environments.own_tasks import chosen_task
 from offbench.errors import OffbenchError
@@ -52,5 +53,5 @@ def render_episode(
     drawn = film(chosen_task(name), chosen, every, frames)
     drawn.save(where)
     earned = "" if chosen.rewards is None else f", return {chosen.returns[0]:,.1f}"
-    print(f"episode {episode} of {id}: {chosen.steps:,} steps{earned}")
-    print(f"written: {where}, {len(drawn.frames)} pictures, one every {drawn.every} steps")
+    print(f"episode {episode} of {plain(id)}: {chosen.steps:,} steps{earned}")
+    print(f"written: {plain(where)}, {len(drawn.frames)} pictures, one every {drawn.every} steps")

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from offbench.basis.plain import plain
 from offbench.catalog import store
 from offbench.catalog.cards import Card, cards
 from offbench.catalog.loading import find, load_card
@@ -57,21 +59,21 @@ def show_dataset(id: Id, /) -> None:
     if isinstance(found, Path):
         trajectories = load(found)
         size = f" of {found.stat().st_size:,} bytes" if found.is_file() else ""
-        print(f"{found}\n  format    {recognise(found).title}{size}\n\n{_statistics(trajectories)}")
+        print(f"{plain(found)}\n  format    {recognise(found).title}{size}\n\n{_statistics(trajectories)}")
         return
-    print(f"{found.id} (revision {found.revision})\n  {found.description}")
+    print(f"{plain(found.id)} (revision {found.revision})\n  {plain(found.description)}")
     for name, text in _facts(found):
-        print(f"  {name:<9} {text}")
+        print(f"  {name:<9} {plain(text)}")
     if store.is_cached(found):
         print(f"  cached    yes\n\n{_statistics(load_card(found))}")
     else:
-        print(f"  cached    no; offbench data fetch {id} gets it, and so does the first use")
+        print(f"  cached    no; offbench data fetch {plain(id)} gets it, and so does the first use")
 
 
 def _statistics(trajectories: Trajectories) -> str:
     if trajectories.rewards is None or not len(trajectories):
-        return trajectories.summary()
-    return f"{trajectories.summary()}\n\n  episodes by return\n{histogram(trajectories.returns)}"
+        return plain(trajectories.summary(), lines=True)
+    return f"{plain(trajectories.summary(), lines=True)}\n\n  episodes by return\n{histogram(trajectories.returns)}"
 
 
 def histogram(values: npt.NDArray[Any], bins: int = 10, width: int = 40) -> str:
@@ -145,9 +147,10 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if console.is_terminal:
         table = Table(*header)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(plain(cell)) for cell in row))  # no markup: a description may hold brackets
         console.print(table)
         return
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

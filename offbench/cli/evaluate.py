@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,14 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from offbench.basis.plain import plain
 from offbench.cli.scores import show_scores
 from offbench.environments.own_tasks import chosen_task
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.record_files import write_record
+from offbench.evaluation.record_files import read_record, write_record
 from offbench.training.finished import Run
 from offbench.training.finished import evaluate as evaluate_run
 from offbench.training.folder import RunFolder
@@ -29,6 +31,7 @@ def evaluate(
     workers: int | None = None,
     output: Path | None = None,
     video: Path | None = None,
+    trust: bool = False,
 ) -> None:
     """Score the policies of a finished run on fresh starts.
 
@@ -42,25 +45,78 @@ def evaluate(
         task: Task to score in, by its name or as a TOML file; the run's own if not given.
         target: Return to ask the policies for, where they are asked for one; the run's own if not given.
         workers: Processes that share the episodes; chosen for the policies if not given. They change no result.
-        output: Folder for the records of this evaluation, one a seed; nothing is written if not given.
+        output: Folder for the records of this evaluation, one a seed: a new or an empty one, or that of an earlier
+            evaluation of this run, which is replaced. Nothing is written if not given.
         video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
+        trust: Import the module of an algorithm that the run names as module:Class, which runs its code.
     """
-    # The folder of a run holds the records of its training, under the same names.
-    if output is not None and (RunFolder(output).exists or output.resolve().is_relative_to(run.resolve())):
-        raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
+    if output is not None:
+        _check_output(output, run)
     if video is not None:
         _check_video(video)
-    records = evaluate_run(run, episodes=episodes, task=task, target=target, workers=workers)
+    records = evaluate_run(run, episodes=episodes, task=task, target=target, workers=workers, trust=trust)
     show_scores(records)
     if output is not None:
         for record in records:
             write_record(record, output / f"seed-{record.seed}.json")
-        print(f"records: {output}")
+        print(f"records: {plain(output)}")
     if video is not None:
-        opened = Run(run)
+        opened = Run(run, trust)
         scored_in = chosen_task(task) if task else opened.manifest.plan.whole_task
         assert scored_in is not None
         _film(opened, scored_in, records[0], target, video)
+
+
+def _check_output(output: Path, run: Path) -> None:
+    """Refuse a folder in which records of this evaluation would lie beside anything but an earlier one's of this run.
+
+    Raises:
+        OffbenchError: it is no folder, belongs to a run, or holds something else.
+    """
+    # The folder of a run holds the records of its training, under the same names.
+    if RunFolder(output).exists or _is_within(output, run):
+        raise OffbenchError(f"{output} lies in the folder of a run, whose records it must not mix with; name another")
+    if not os.path.lexists(output):
+        return
+    if not output.is_dir():
+        raise OffbenchError(f"{output} is no folder; name a new or an empty one")
+    own = {f"seed-{record.seed}.json": record for record in Run(run).records}
+    for path in sorted(output.iterdir()):
+        if path.name.startswith(".") and path.name.endswith(".part"):  # which a crash left half-written
+            continue
+        if path.name not in own or not path.is_file() or not _same_run(read_record(path), own[path.name]):
+            raise OffbenchError(
+                f"{output} holds {path.name}, which is of no earlier evaluation of {run}; name a new or an empty folder"
+            )
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether a path leads into a folder, whatever links it goes through."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _same_run(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records come from the same training, whatever they were scored in and asked for afterwards."""
+    a, b = (
+        record.model_dump(include=TRAINED) | {"config": record.config | {"evaluation_target": None}}
+        for record in (one, other)
+    )
+    return a == b
+
+
+# What a training leaves in its records; the time that it took is that of no other one.
+TRAINED = {
+    "algorithm",
+    "algorithm_digest",
+    "dataset",
+    "dataset_revision",
+    "dataset_digest",
+    "transforms",
+    "seed",
+    "steps",
+    "losses",
+    "wall_seconds",
+}
 
 
 def _check_video(video: Path) -> None:
@@ -87,7 +143,7 @@ def _film(run: Run, chosen: Task, record: RunRecord, target: float | None, video
     if goals is not None:
         episode = replace(episode, extras={"goal": np.repeat(goals, episode.steps, axis=0)})
     film(chosen, episode).save(video)
-    print(f"video: {video}, seed {record.seed}, return {episode.returns[0]:,.1f}")
+    print(f"video: {plain(video)}, seed {record.seed}, return {episode.returns[0]:,.1f}")
 
 
 def run(argv: list[str]) -> int:

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import tyro
 
+from offbench.basis.plain import plain
 from offbench.training.finished import Run
 
 
 def export(
-    run: Annotated[Path, tyro.conf.Positional], output: Path, seed: int = 0, target: float | None = None
+    run: Annotated[Path, tyro.conf.Positional],
+    output: Path,
+    seed: int = 0,
+    target: float | None = None,
+    trust: bool = False,
 ) -> None:
     """Write the policy of one seed of a finished run as an ONNX file, which needs neither torch nor offbench to act.
 
@@ -24,9 +29,10 @@ def export(
         output: The file.
         seed: Whose policy.
         target: Return to ask the policy for, where it is asked for one; the run's own if not given.
+        trust: Import the module of an algorithm that the run names as module:Class, which runs its code.
     """
-    Run(run).write_onnx(output, seed, target)
-    print(f"written: {output}, {output.stat().st_size:,} bytes")
+    Run(run, trust).write_onnx(output, seed, target)
+    print(f"written: {plain(output)}, {output.stat().st_size:,} bytes")
 
 
 def run(argv: list[str]) -> int:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from offbench import __version__
+from offbench.basis.failures import failure
+from offbench.basis.plain import plain
+from offbench.basis.streams import prepare, silence, tell
 from offbench.errors import OffbenchError, UnknownNameError
 
 BUG = 1
 USER_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+LONGEST_WORD = 1000  # characters; most systems have no longer path than four times as many
 
 
 @dataclass(frozen=True)
@@ -73,37 +79,65 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 success, 1 a bug, 2 something the user can mend, 130 interrupted, 141 the reader of the output went away.
     """
+    prepare()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = _dispatch(arguments)
+        with _plain_warnings():
+            code = _dispatch(arguments)
         # Flushed here, so that a reader who went away (offbench ... | head) is noticed while it can be handled.
         sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more when it ends; give it something to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return BROKEN_PIPE
     except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", INTERRUPTED, debug)
+        return _complain(plain(interrupt, lines=True) or "interrupted", INTERRUPTED, debug)
     except OffbenchError as error:
-        return _complain(f"error: {error}", USER_ERROR, debug)
+        return _complain(f"error: {plain(_short(str(error)))}", USER_ERROR, debug)
     except Exception as error:
-        message = f"error: unexpected {type(error).__name__}: {error}"
+        return _refused(error, debug)
+    return code
+
+
+def _refused(error: Exception, debug: bool) -> int:
+    """Tell of an error that nobody foresaw: the machine refused something, or it is a bug."""
+    known = failure(error)
+    if known is None:
         advice = (
             "" if debug else "\nThis is a bug in offbench; run the command again with --debug and report what it shows."
         )
-        return _complain(message + advice, BUG, debug)
-    return code
+        return _complain(f"error: unexpected {type(error).__name__}: {plain(_short(str(error)))}{advice}", BUG, debug)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # it was standard output that could not be written to
+        silence(sys.stdout)
+    return _complain(f"error: {plain(_short(known))}", USER_ERROR, debug)
 
 
 def _complain(message: str, code: int, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exc()
-    print(message, file=sys.stderr)
+        tell(plain(traceback.format_exc().rstrip("\n"), lines=True))
+    tell(message)
     return code
+
+
+def _short(message: str) -> str:
+    """A message in which words that no terminal can show, such as names of thousands of characters, are cut."""
+    return re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda match: f"{match[0][:60]}...{match[0][-20:]}", message)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as a line of ours: what is said, and neither where in which file nor the code that stands there."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *where: f"warning: {plain(message)}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -143,6 +177,8 @@ def _exit_code(call: Callable[[], object]) -> int:
     try:
         result = call()
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich ends the process itself where nobody reads any more
+            return BROKEN_PIPE
         result = end.code
     if isinstance(result, str):  # what sys.exit("message") carries
         raise OffbenchError(result)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from offbench.basis.files import atomic
+from offbench.basis.plain import plain
 from offbench.evaluation.record_files import read_records
 from offbench.report.rendering import Format, render
 from offbench.report.table import build
@@ -38,7 +39,7 @@ def table(runs: Runs, /, format: Format = "terminal", output: Path | None = None
         return
     with atomic(output) as temporary:
         temporary.write_text(render(built, format, width=120), encoding="utf-8")
-    print(f"wrote {output}", file=sys.stderr)
+    print(f"wrote {plain(output)}", file=sys.stderr)
 
 
 def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
@@ -58,7 +59,7 @@ def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
     from offbench.report.curves import write_curves
 
     for path in write_curves(records, output):
-        print(f"wrote {path}")
+        print(f"wrote {plain(path)}")
 
 
 commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves}

@@ -9,11 +9,13 @@ from typing import Any
 import tyro
 
 from offbench.algorithms import registry
+from offbench.basis.foreign import staying
+from offbench.basis.plain import plain
 from offbench.catalog.identify import published
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
 from offbench.training.interruption import Interrupted
-from offbench.training.options import Options, check_names
+from offbench.training.options import NAMES, Options, check_names
 from offbench.training.run import train
 
 EXAMPLE = "Example: offbench train iql offbench/pointmaze/stitch-v0 --seeds 5 --steps 10000 --expectile 0.9"
@@ -26,7 +28,8 @@ def run(argv: list[str]) -> int:
     given = [word for word in argv[:2] if not word.startswith("-")]
     if len(given) < 2 and not {"-h", "--help"} & set(argv):
         raise OffbenchError("train needs an algorithm and a dataset: offbench train ALGORITHM DATASET [options]")
-    options, changes = _parse(given, argv[len(given) :])
+    with staying():
+        options, changes = _parse(given, argv[len(given) :])
     algorithm, dataset = given
     try:
         finished = train(algorithm, dataset, **dataclasses.asdict(options), **changes)
@@ -34,23 +37,20 @@ def run(argv: list[str]) -> int:
         again = shlex.join(["offbench", "train", *(word for word in argv if word != "--resume"), "--resume"])
         raise Interrupted(f"{error}\n{again}") from None
     show_scores(finished.records)
-    print(f"run: {finished.folder}")
+    print(f"run: {plain(finished.folder)}")
     return 0
 
 
 def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]:
     """Options, and hyperparameters by name, which depend on the algorithm and default to what the dataset wants."""
-    flat: Any = tyro.conf.OmitArgPrefixes
-    fields: list[Any] = [("run", flat[Options], dataclasses.field(default=Options()))]
+    fields: list[Any] = [_field("run", Options())]
     known = []
     if given:
         found = registry.find(given[0])
         check_names(found)
         known = [field.name for field in registry.hyperparameters(found)]
         default = registry.configure(found, published(given[1]) if len(given) > 1 else "", {})
-        fields.append(
-            ("hyperparameter", flat[registry.config_type(found)], dataclasses.field(default_factory=lambda: default))
-        )
+        fields.append(_field("hyperparameter", default))
     description = (
         "Train an algorithm on a dataset, several seeds at once, and score it.\n\n"
         f"ALGORITHM is one of {', '.join(sorted(registry.names()))}, or module:Class for one of your own: a subclass "
@@ -58,6 +58,16 @@ def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]
         "the path of a file. Hyperparameters, with the presets of the dataset: offbench train ALGORITHM DATASET "
         f"--help\n\n{EXAMPLE}"
     )
-    prog = " ".join(["offbench train", *given, *["ALGORITHM", "DATASET"][len(given) :]])
+    prog = " ".join(["offbench train", *map(plain, given), *["ALGORITHM", "DATASET"][len(given) :]])
     parsed: Any = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
-    return parsed.run, {name: getattr(parsed.hyperparameter, name) for name in known}
+    options = Options(**{name: getattr(parsed.run, name) for name in NAMES})
+    return options, {name: getattr(parsed.hyperparameter, name) for name in known}
+
+
+def _field(name: str, default: Any) -> tuple[str, Any, Any]:
+    """A part of the flags, whose values are checked once they are read: what is wrong is then told in one sentence."""
+    flat: Any = tyro.conf.OmitArgPrefixes
+    kind: Any = type(default)
+    unchecked = type(kind.__name__, (kind,), {"__post_init__": lambda self: None, "__module__": kind.__module__})
+    values = {field.name: getattr(default, field.name) for field in dataclasses.fields(default) if field.init}
+    return name, flat[unchecked], dataclasses.field(default_factory=lambda: unchecked(**values))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from offbench.algorithms import registry
+from offbench.basis.plain import plain
 from offbench.conformance import checks, generators, learners
 from offbench.conformance.check import BrokenError, Check, NotCheckedError
 from offbench.conformance.subject import Subject
@@ -59,7 +60,8 @@ def check(algorithm: str | type, **hyperparameters: Any) -> list[Finding]:
 def _show(finding: Finding) -> None:
     print(f"  {finding.check:<22} {finding.outcome:<12} {finding.seconds:5.1f} s", flush=True)
     if finding.sentence:
-        print(textwrap.fill(finding.sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
+        sentence = plain(finding.sentence, lines=True)
+        print(textwrap.fill(sentence, 116, initial_indent=" " * 6, subsequent_indent=" " * 6), flush=True)
 
 
 def findings(subject: Any, checks: Sequence[Check]) -> Iterator[Finding]:
@@ -87,7 +89,9 @@ def _run(subject: Any, check: Check, failed: set[str]) -> tuple[Outcome, str]:
         return "not checked", str(reason)
     except BrokenError as reason:
         return "failed", str(reason)
-    except Exception as error:  # of the code under test, which may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the code under test, which may raise anything, SystemExit too
         lines = str(error).strip().splitlines()
         return "failed", f"it raised {type(error).__name__}{': ' + lines[0] if lines else ''}"
     return "passed", ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -54,16 +56,17 @@ def read_record(path: Path) -> RunRecord:
 def read_records(paths: Iterable[Path]) -> list[RunRecord]:
     """Read records from files and from run folders, which are searched at any depth for ``seed-*.json``.
 
-    A file that is reached twice is read once. The order is that of the paths, and by name within a folder.
+    Links to folders are followed, each folder being searched once, so that a loop of links ends. A file that is reached
+    twice is read once. The order is that of the paths, and by name within a folder.
 
     Raises:
         OffbenchError: a path is missing, a folder has no record, a record is wrong (see ``read_record``), or two files
             hold the same seed of the same run.
     """
-    files: dict[Path, Path] = {}
+    files: dict[str, Path] = {}
     for path in paths:
         for file in _record_files(path):
-            files.setdefault(file.resolve(), file)
+            files.setdefault(os.path.realpath(file), file)
     if not files:
         raise OffbenchError("no run records were named; name run folders or seed-*.json files")
     records = []
@@ -82,10 +85,27 @@ def read_records(paths: Iterable[Path]) -> list[RunRecord]:
 
 def _record_files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(path.rglob("seed-*.json"))
+        found = sorted(_searched(path))
         if not found:
             raise OffbenchError(f"the folder {path} has no run records (seed-*.json) at any depth")
         return found
     if not path.exists():
         raise OffbenchError(f"there is no run folder or run record {path}")
     return [path]
+
+
+def _searched(folder: Path) -> Iterator[Path]:
+    """The records below a folder and below the folders that links in it lead to."""
+
+    def refuse(error: OSError) -> None:
+        raise OffbenchError(f"cannot search {error.filename} for run records: {error.strerror}") from error
+
+    seen: set[str] = set()
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(where)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(where, name) for name in names if fnmatch(name, "seed-*.json"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offbench.basis.files import atomic
+from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import student_interval
@@ -87,8 +88,8 @@ def draw(records: Sequence[RunRecord]) -> Figure:
 
     groups, _ = group(records)
     points = _points(groups)
-    algorithms = sorted({one.algorithm for one in groups})
-    datasets = list(dict.fromkeys(one.dataset for one in groups))
+    algorithms = sorted({_name(one.algorithm) for one in groups})
+    datasets = list(dict.fromkeys(_name(one.dataset) for one in groups))
     sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
     palette = sns.color_palette("colorblind", len(algorithms))  # type: ignore[no-untyped-call]
     grid = sns.relplot(  # type: ignore[no-untyped-call]
@@ -132,13 +133,18 @@ def _points(groups: Iterable[Group]) -> dict[str, list[Any]]:
                 "so they have no common curve"
             )
         rows += [
-            (one.dataset, one.algorithm, evaluation.step, float(record.scores(evaluation).mean()))
+            (_name(one.dataset), _name(one.algorithm), evaluation.step, float(record.scores(evaluation).mean()))
             for record in one.records
             for evaluation in record.evaluations
             if evaluation.step in shared
         ]
     names = ("dataset", "algorithm", "Gradient updates", "Score")
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _name(label: str) -> str:
+    """A label on one line, no part of which is set as mathematics."""
+    return plain(label).replace("$", r"\$")
 
 
 def _band(scores: Any) -> tuple[float, float]:

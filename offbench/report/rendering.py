@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Literal
 
+from offbench.basis.plain import plain
 from offbench.evaluation.statistics import Interval
 from offbench.report.table import Cell, Table
 
@@ -43,12 +44,13 @@ def _lines(table: Table) -> list[tuple[tuple[str, ...], bool]]:
         summary = cell.summary
         std = MISSING if summary.std is None else f"{summary.std:.1f}"
         counts = (str(summary.seeds), str(cell.episodes), str(cell.steps))
-        names = (cell.group.dataset, cell.group.algorithm)
+        names = (plain(cell.group.dataset), plain(cell.group.algorithm))
         lines.append(((*names, f"{summary.mean:.1f}", std, _interval(summary.interval), *counts), cell.bold))
     label = f"IQM of {len(table.datasets)} datasets"
     for row in table.overall:
+        names = (label, plain(row.algorithm))
         counts = (str(row.runs), str(row.episodes), MISSING)
-        lines.append(((label, row.algorithm, f"{row.mean:.1f}", MISSING, _interval(row.interval), *counts), False))
+        lines.append(((*names, f"{row.mean:.1f}", MISSING, _interval(row.interval), *counts), False))
     return lines
 
 
@@ -81,18 +83,23 @@ def _terminal(table: Table, *, color: bool, width: int) -> str:
     )
     console.print(shown)
     for line in (CAPTION, *table.notes):
-        console.print(Text(line, style="dim"))
+        console.print(Text(plain(line), style="dim"))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).lstrip("\n") + "\n"
+
+
+# Whatever ends a cell, or makes markup, a link or an HTML tag of a name.
+_MARKDOWN_ESCAPES = str.maketrans({symbol: "\\" + symbol for symbol in "\\|_*`~[]<>&$"})
 
 
 def _markdown(table: Table) -> str:
     rows = ["| " + " | ".join(HEADER) + " |", "|---|---|" + "---:|" * (len(HEADER) - 2)]
     for texts, bold in _lines(table):
-        escaped = [text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_") for text in texts]
+        escaped = [*(text.translate(_MARKDOWN_ESCAPES) for text in texts[:2]), *texts[2:]]
         if bold:
             escaped[2] = f"**{escaped[2]}**"
         rows.append("| " + " | ".join(escaped) + " |")
-    return "\n".join([*rows, "", CAPTION, *(f"\n{note}" for note in table.notes)]) + "\n"
+    notes = (f"\n{plain(note).translate(_MARKDOWN_ESCAPES)}" for note in table.notes)
+    return "\n".join([*rows, "", CAPTION, *notes]) + "\n"
 
 
 _LATEX_ESCAPES = str.maketrans(
@@ -107,14 +114,19 @@ _LATEX_ESCAPES = str.maketrans(
 )
 
 
+def _latex_name(name: str) -> str:
+    """A name as text; in front of what a line break would take for its own argument stands an empty group."""
+    escaped = plain(name).translate(_LATEX_ESCAPES)
+    return "{}" + escaped if escaped.startswith(("[", "*")) else escaped
+
+
 def _latex(table: Table) -> str:
-    escape = _LATEX_ESCAPES
     columns = table.algorithms
     cells = {(cell.group.dataset, cell.group.algorithm): cell for cell in table.cells}
     rows = []
     for dataset in table.datasets:
         row = [cells.get((dataset, algorithm)) for algorithm in columns]
-        rows.append(" & ".join([dataset.translate(escape), *(_latex_score(cell) for cell in row)]) + r" \\")
+        rows.append(" & ".join([_latex_name(dataset), *(_latex_score(cell) for cell in row)]) + r" \\")
         rows.append(" & ".join(["", *(_latex_detail(cell) for cell in row)]).strip() + r" \\")
     if table.overall:
         overall = {row.algorithm: row for row in table.overall}
@@ -127,10 +139,10 @@ def _latex(table: Table) -> str:
         "\n".join(
             [
                 r"% needs \usepackage{booktabs}",
-                *(f"% {note}" for note in table.notes),
+                *(f"% {plain(note)}" for note in table.notes),
                 r"\begin{tabular}{l" + "c" * len(columns) + "}",
                 r"\toprule",
-                " & ".join(["Dataset", *(name.translate(escape) for name in columns)]) + r" \\",
+                " & ".join(["Dataset", *(_latex_name(name) for name in columns)]) + r" \\",
                 r"\midrule",
                 *rows,
                 r"\bottomrule",
@@ -168,19 +180,25 @@ def _csv(table: Table) -> str:
     return buffer.getvalue()
 
 
+def _csv_name(name: str) -> str:
+    """A name on one line, which no spreadsheet takes for a formula."""
+    shown = plain(name)
+    return "'" + shown if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+
+
 def _csv_row(cell: Cell) -> dict[str, object]:
     record = cell.group.records[0]
     task = record.task
     low, high = cell.summary.interval or (None, None)
     return {
-        "dataset": record.dataset,
+        "dataset": _csv_name(record.dataset),
         "dataset_revision": record.dataset_revision,
         "dataset_digest": record.dataset_digest,
-        "task": task.name if task else None,
+        "task": _csv_name(task.name) if task else None,
         "task_low": task.low if task else None,
         "task_high": task.high if task else None,
-        "algorithm": record.algorithm,
-        "algorithm_label": cell.group.algorithm,
+        "algorithm": _csv_name(record.algorithm),
+        "algorithm_label": _csv_name(cell.group.algorithm),
         "algorithm_digest": record.algorithm_digest,
         "code_digest": record.code_digest,
         "config_digest": record.config_digest,

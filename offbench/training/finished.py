@@ -15,6 +15,7 @@ from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
+from offbench.training.checks import check_count
 from offbench.training.export import write_onnx
 from offbench.training.folder import Manifest, RunFolder
 from offbench.training.group import Group, GroupPolicy, halves
@@ -34,13 +35,18 @@ class Run:
         records: one RunRecord a seed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trust: bool = False) -> None:
         """Open the run in ``folder``.
+
+        Args:
+            folder: of the run.
+            trust: whether its policies may be made where their algorithm has no registered name, but is named in the
+                folder as ``module:Class``: that imports the module, and so runs whatever code it holds.
 
         Raises:
             OffbenchError: the folder holds no run, or one that is not complete.
         """
-        self.folder = folder
+        self.folder, self.trust = folder, trust
         self._files = RunFolder(folder)
         self.manifest = self._files.manifest()
         if not self.manifest.progress.complete:
@@ -63,7 +69,8 @@ class Run:
         Warns where the algorithm's source is no longer the one that was trained.
 
         Raises:
-            OffbenchError: no policies were kept, there is no such seed, or the checkpoint is damaged.
+            OffbenchError: no policies were kept, there is no such seed, the checkpoint is damaged, or it takes code
+                that is not trusted.
         """
         self.check_kept()
         plan = self.manifest.plan
@@ -95,6 +102,11 @@ class Run:
     def _found(self) -> type[Algorithm]:
         """The algorithm; warns where its source has changed."""
         plan = self.manifest.plan
+        if ":" in plan.algorithm and not self.trust:
+            raise OffbenchError(
+                f"the run in {self.folder} names the algorithm {plan.algorithm}: to act, its module would be imported, "
+                "which runs whatever code that holds; allow it with --trust (trust=True in Python)"
+            )
         found = registry.algorithm(plan.algorithm)
         if registry.source_digest(found) != plan.algorithm_digest:
             warnings.warn(
@@ -138,6 +150,7 @@ def evaluate(
     task: str | Path | Task | None = None,
     target: float | None = None,
     workers: int | None = None,
+    trust: bool = False,
 ) -> list[RunRecord]:
     """Score the final policies of a finished run on starts that its training never met.
 
@@ -148,19 +161,19 @@ def evaluate(
         target: return that the policies are asked for, if they are asked for one; the run's own if None.
         workers: processes that share the episodes; if None, one a core for policies with a memory, where there is
             enough to do, and else this one alone, whose physics has a thread a core. They change no result.
+        trust: whether the module of an algorithm that has no registered name may be imported, which runs its code.
 
     Returns:
         The run's records, one a seed, with this evaluation in place of those of the training, and with the target in
         their config.
 
     Raises:
-        OffbenchError: no finished run there, or one without policies, no task known, a task of other shapes, or a
-            target for policies that are not asked for one.
+        OffbenchError: no finished run there, or one without policies, no task known, a task of other shapes, code that
+            is not trusted, or a target for policies that are not asked for one.
     """
     for name, value in (("episodes", episodes), ("workers", workers)):
-        if value is not None and value < 1:
-            raise OffbenchError(f"{name} must be at least 1, not {value}")
-    opened = Run(Path(run))
+        check_count(name, value)
+    opened = Run(Path(run), trust)
     opened.check_kept()
     plan = with_target(opened.manifest.plan, target)
     found = chosen_task(task) if task else plan.whole_task

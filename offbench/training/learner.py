@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from offbench.algorithms import registry
+from offbench.basis.foreign import foreign
 from offbench.basis.policy import ObservingPolicy, Policy
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.simulator import make_simulator
@@ -74,14 +75,14 @@ class CheckedPolicy(ObservingPolicy):
         # A copy: a policy may standardise what it is given in place, and a simulator may still need it.
         given = np.array(observations, dtype=np.float32)
         answer = self._call("act", given)
-        try:
-            with np.errstate(over="ignore"):  # what is too large for float32 is refused below
-                actions = np.asarray(answer).astype(np.float32, casting="same_kind")
-        except Exception as error:
+        told = f"the policy of {self.name} gave actions that are no NumPy array of numbers, but a "
+        if _is_masked(answer):  # which NumPy would make numbers of, silently
             raise OffbenchError(
-                f"the policy of {self.name} gave actions that are no NumPy array of numbers, but a "
-                f"{type(answer).__name__} ({registry.cause(error)})"
-            ) from error
+                f"{told}masked array, where nobody knows what the masked ones are; its filled(value) would be right"
+            )
+        # What is too large for float32 is refused below.
+        with foreign(self._whose, lambda why: f"{told}{type(answer).__name__} ({why})"), np.errstate(over="ignore"):
+            actions = np.asarray(answer).astype(np.float32, casting="same_kind")
         wanted = (len(given), self.action_size or (actions.shape[-1] if actions.ndim else 1))
         if actions.shape != wanted:
             raise OffbenchError(
@@ -93,19 +94,31 @@ class CheckedPolicy(ObservingPolicy):
 
     def reset(self, mask: Array) -> None:
         """Tell the policy, if it listens, that episodes begin where mask (environments,) is true."""
-        if hasattr(self.policy, "reset"):
+        if self._listens("reset"):
             self._call("reset", mask)
 
     def observe(self, rewards: Array) -> None:
         """Tell the policy, if it listens, the rewards (environments,) of the last actions."""
-        if hasattr(self.policy, "observe"):
+        if self._listens("observe"):
             self._call("observe", rewards)
 
+    @property
+    def _whose(self) -> str:
+        return f"the policy of {self.name}"
+
+    def _listens(self, method: str) -> bool:
+        with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
+            return hasattr(self.policy, method)
+
     def _call(self, method: str, argument: Array) -> Any:
-        try:
+        with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
             return getattr(self.policy, method)(argument)
-        except Exception as error:
-            raise OffbenchError(f"the policy of {self.name} failed in {method}: {registry.cause(error)}") from error
+
+
+def _is_masked(answer: Any) -> bool:
+    """Whether actions, or the rows of a list of them, are masked arrays."""
+    parts = [answer, *answer] if isinstance(answer, list | tuple) else [answer]
+    return any(isinstance(part, np.ma.MaskedArray) for part in parts)
 
 
 def fit(found: Any, config: Any, data: Trajectories, task: Task | None, seed: int, budget: Budget) -> Policy:
@@ -129,11 +142,10 @@ def fit(found: Any, config: Any, data: Trajectories, task: Task | None, seed: in
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
-    try:
+    with foreign(name, lambda why: f"{name} failed in fit with seed {seed}: {why}"):
         policy = learner.fit(data, task, seed, budget)
-    except (Exception, SystemExit) as error:
-        raise OffbenchError(f"{name} failed in fit with seed {seed}: {registry.cause(error)}") from error
-    if inspect.isclass(policy) or not callable(getattr(policy, "act", None)):
+        acts = callable(getattr(policy, "act", None))
+    if inspect.isclass(policy) or not acts:
         gave = f"the class {policy.__name__}" if inspect.isclass(policy) else type(policy).__name__
         raise OffbenchError(
             f"the fit of {name} gave {gave}; an object with act(observations) that gives actions would be right"
@@ -145,13 +157,16 @@ def _learner(found: Any, config: Any) -> Any:
     """A learner for one seed: what fit leaves in it, a list in a field included, must not reach the next."""
     if not inspect.isclass(found):
         return found
-    try:
+    name = registry.title(found)
+
+    def told(why: str) -> str:
+        return (
+            f"{name} cannot be made anew for each seed ({why}); a class without arguments, or a dataclass of plain "
+            "values, would be right"
+        )
+
+    with foreign(name, told):
         return copy.deepcopy(config) if dataclasses.is_dataclass(found) else found()
-    except Exception as error:
-        raise OffbenchError(
-            f"{registry.title(found)} cannot be made anew for each seed ({registry.cause(error)}); a class without "
-            "arguments, or a dataclass of plain values, would be right"
-        ) from error
 
 
 def action_size(data: Trajectories, task: Task | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from offbench.algorithms import registry
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
+from offbench.training.checks import LARGEST_SEED, check_count
 from offbench.training.compilation import Compile
 from offbench.training.plan import Precision
 
@@ -54,12 +55,14 @@ class Options:
     def __post_init__(self) -> None:
         """Raises OffbenchError at a number that cannot be meant."""
         for name in ("steps", "episodes", "evaluate_every", "checkpoint_every", "group", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OffbenchError(f"{name} must be at least 1, not {value}")
+            check_count(name, getattr(self, name))
+        if isinstance(self.seeds, int):
+            check_count("seeds", self.seeds)
         chosen = self.chosen_seeds
         if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
             raise OffbenchError(f"seeds must be different non-negative numbers and at least one, not {chosen}")
+        if max(chosen) > LARGEST_SEED:
+            raise OffbenchError(f"seeds must be below 2**63, not {max(chosen)}")
 
     @property
     def chosen_seeds(self) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -11,6 +10,9 @@ from typing import Self
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from offbench.basis.plain import plain
+from offbench.basis.streams import tell
 
 QUIET_SECONDS = 20  # between plain lines
 
@@ -21,14 +23,14 @@ class Display:
     def __init__(
         self, title: str, steps: int, seeds: int, first: int = 0, quiet: bool = False, notes: Sequence[str] = ()
     ) -> None:
-        self.title, self.steps, self.seeds, self.quiet, self.notes = title, steps, seeds, quiet, notes
+        self.title, self.steps, self.seeds, self.quiet, self.notes = plain(title), steps, seeds, quiet, notes
         self.first = first
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         if self.console.is_terminal and not quiet:
             columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
             self.bar = Progress(TextColumn("{task.description}", markup=False), *columns, console=self.console)
-            self.task = self.bar.add_task(title, total=steps, completed=first)
+            self.task = self.bar.add_task(self.title, total=steps, completed=first)
 
     def __enter__(self) -> Self:
         self.started = self.said = time.monotonic()
@@ -60,19 +62,16 @@ class Display:
         """An evaluation after ``step`` updates gave these mean scores, one a seed."""
         spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
         text = f"{self.title}: score {np.mean(scores):.1f}{spread} after {step:,} updates"
-        if self.bar:
-            self.bar.console.print(text, highlight=False, markup=False)
-        else:
-            self._say(text)
+        self._say(text)
 
     def note(self, text: str) -> None:
         """Say something about how the run is made."""
-        if self.bar:
-            self.bar.console.print(f"{self.title}: {text}", highlight=False, markup=False)
-        else:
-            self._say(f"{self.title}: {text}")
+        self._say(f"{self.title}: {plain(text)}")
 
     def _say(self, text: str) -> None:
-        if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+        """One line; nobody may be there any more to read it, which is no reason to end a run."""
+        if self.bar:
+            self.bar.console.print(text, highlight=False, markup=False)
+        elif not self.quiet:
+            tell(text)
             self.said = time.monotonic()

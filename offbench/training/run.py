@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
 from offbench.basis.code import package_digest
+from offbench.basis.foreign import cause, staying
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
@@ -50,6 +53,18 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
             ``dtype``, ``compile``, ``group``).
         Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
+    with staying():  # a learner may go elsewhere; the folder of the run stays where it was named
+        try:
+            folder = _trained(algorithm, dataset, settings, Path.cwd())
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit of an algorithm, which would pass for success
+            raise OffbenchError(f"{registry.name_of(algorithm)} ended the run by {cause(error)}") from error
+    return Run(folder, trust=True)
+
+
+def _trained(algorithm: str | type, dataset: str | Path | Trajectories, settings: dict[str, Any], here: Path) -> Path:
+    """The folder of a run once it is trained, as whoever is at ``here`` named it; see `train`."""
     name = registry.name_of(algorithm)
     found = registry.find(name)
     check_names(found)
@@ -66,12 +81,24 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
     check_requirements(found, data)
     check_spaces(found, data)
     plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
-    folder = RunFolder(options.output or default_folder(plan))
-    with folder.claimed():
+    named = options.output or default_folder(plan)
+    folder = RunFolder(here / named)
+    with _told_as(named, folder.path), folder.claimed():
         going_on = _going_on(folder, plan, options)
         if not (going_on and folder.manifest().progress.complete):
             begin(folder, going_on or plan, going_on is not None)
-        return Run(folder.path)
+    return named
+
+
+@contextmanager
+def _told_as(named: Path, path: Path) -> Iterator[None]:
+    """Let messages name the folder of the run as its user did, not by the folders of this machine above it."""
+    try:
+        yield
+    except (OffbenchError, KeyboardInterrupt) as error:
+        told = re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: str(named), str(error))
+        error.args = (told,) if error.args else ()
+        raise
 
 
 train.__signature__ = signed(train)  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from offbench.algorithms import registry
+from offbench.basis.foreign import cause
 from offbench.basis.sharing import SharedMemory
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import Task
@@ -46,8 +47,8 @@ def main() -> None:
                 answer = {"result": work.do(json.loads(message))}
             except OffbenchError as error:
                 answer = {"error": str(error), "trace": ""}
-            except Exception as error:
-                answer = {"error": f"a worker process failed: {registry.cause(error)}", "trace": traceback.format_exc()}
+            except BaseException as error:  # code of others may end this process as well, by SystemExit
+                answer = {"error": f"a worker process failed: {cause(error)}", "trace": traceback.format_exc()}
             line.sendall(json.dumps(answer).encode() + b"\n")
 
 
