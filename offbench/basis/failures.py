@@ -16,7 +16,7 @@ _ADVICE = {
 }
 # Libraries that are not written in Python put the system's number into a sentence of their own.
 _NUMBER = re.compile(r"(?:os error|errno =|error code|\[Errno)\s*(\d+)", re.IGNORECASE)
-_OUT_OF_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|out of memory|unable to allocate", re.I)
+_OUT_OF_MEMORY = re.compile(r"(?:can't|cannot|could not|unable to) allocate|out of memory", re.I)
 # What numpy, torch and the interpreter say of numbers that no array or machine word can have.
 _TOO_LARGE = re.compile(
     r"maximum allowed dimension exceeded|array is too big|overflow|too large to (?:convert|fit)|int too big to convert"
@@ -67,4 +67,4 @@ def _advice(number: int) -> str:
 def _names_memory(error: BaseException, said: str) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(said) is not None
+    return _OUT_OF_MEMORY.search(said) is not None

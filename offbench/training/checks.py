@@ -47,7 +47,7 @@ def check_count(name: str, value: float | None) -> None:
 
 MOST_UPDATES = 10**12  # of which the fastest machine makes a hundredth in a year
 # What is held in memory at once, by name.
-MOST = {"episodes": 10**7, "seeds": 10**5, "group": 10**5, "workers": 10**4}
+MOST = {"episodes": 10**6, "seeds": 10**5, "group": 10**5, "workers": 10**4}
 LARGEST_SEED = 2**63 - 1  # that generators and records hold
 LARGEST_SIZE = 2**31 - 1  # of a batch or a layer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 
@@ -211,10 +212,12 @@ def with_target(plan: Plan, target: float | None) -> Plan:
     """The plan with another return that policies are asked for in evaluations; itself if ``target`` is None.
 
     Raises:
-        OffbenchError: the algorithm's policies are not asked for a return.
+        OffbenchError: the algorithm's policies are not asked for a return, or this one is not finite.
     """
     if target is None:
         return plan
+    if not math.isfinite(target):
+        raise OffbenchError(f"target must be finite, not {target}")
     if "evaluation_target" not in plan.config:
         raise OffbenchError(f"policies of {plan.algorithm} are not asked for a return; leave the target out")
     return plan.model_copy(update={"config": plan.config | {"evaluation_target": float(target)}})
