@@ -15,12 +15,12 @@ from rich.text import Text
 from offbench.basis.plain import plain
 from offbench.catalog import store
 from offbench.catalog.cards import Card, cards
-from offbench.catalog.loading import find, load_card
+from offbench.catalog.loading import find, load, load_card
 from offbench.catalog.progress import size_text
 from offbench.cli.data_sources import Id
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task, task
-from offbench.formats.table import load, recognise
+from offbench.formats.table import recognise
 
 
 def list_datasets(filter: str = "") -> None:

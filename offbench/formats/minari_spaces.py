@@ -14,12 +14,17 @@ from offbench.errors import DataError
 Array = npt.NDArray[Any]
 
 
-def entry_shapes(folder: Path, space: object, what: str, jpeg: bool) -> dict[str, tuple[int, ...]] | None:
-    """Shape of every array of a space by path, "" for one that is no dictionary; None where none is described."""
+def entry_shapes(
+    folder: Path, space: object, what: str, jpeg: bool, unread: set[str] | None = None
+) -> dict[str, tuple[int, ...]] | None:
+    """Shape of every array of a space by path, "" for one that is no dictionary; None where none is described.
+
+    Entries of a dictionary that are no arrays of numbers (texts, pictures) go to ``unread``, if that is given.
+    """
     if space is None:
         return None
     try:
-        return _leaves(space, jpeg)
+        return _leaves(space, jpeg, unread)
     except _RefusedError as error:
         reason = f"is {error}; arrays of numbers, or dictionaries of them, are read"
         raise DataError(f"the {what} space of {folder} {reason}") from error
@@ -31,12 +36,19 @@ class _RefusedError(Exception):
     """A space that no column of numbers can hold; the text says which."""
 
 
-def _leaves(space: Any, jpeg: bool) -> dict[str, tuple[int, ...]]:
+def _leaves(space: Any, jpeg: bool, unread: set[str] | None, above: str = "") -> dict[str, tuple[int, ...]]:
     kind = space["type"]
     if kind == "Dict":
         found: dict[str, tuple[int, ...]] = {}
         for name, part in space["subspaces"].items():
-            found |= {f"{name}/{path}".rstrip("/"): shape for path, shape in _leaves(part, jpeg).items()}
+            try:
+                below = _leaves(part, jpeg, unread, f"{above}{name}/")
+            except _RefusedError:
+                if unread is None:
+                    raise
+                unread.add(f"observations/{above}{name}")
+                continue
+            found |= {f"{name}/{path}".rstrip("/"): shape for path, shape in below.items()}
         return found
     if kind == "Box":
         shape = tuple(int(length) for length in space["shape"])

@@ -25,7 +25,7 @@ def test_table_is_printed(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert [line[0] for line in lines if line and line[0] in ("maze", "bc", "iql")] == ["maze", "bc", "iql"]
     assert main(["report", "table", str(runs / "bc"), str(runs / "iql" / "seed-0.json"), "--format", "csv"]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert [row.split(",")[11] for row in rows] == ["seeds", "3", "1"]
+    assert [row.split(",")[12] for row in rows] == ["seeds", "3", "1"]
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv"])
