@@ -50,11 +50,11 @@ def record_as_d4rl(environment: Any, name: str) -> None:
     body = environment.unwrapped
     before = body.model
     _check(before, name)
-    masses, centres, inertias = cylinders(before, TOTAL_MASS[name])
     root = ET.parse(body.fullpath).getroot()
-    _write_inertias(root, before, masses, centres, inertias)
+    write_inertias(root, before, cylinders(before, TOTAL_MASS[name]))
     if margins_add():
-        _halve_margins(root, before, name)
+        _check_margins(before, name)
+        halve_margins(root)
     model = mujoco.MjModel.from_xml_string(ET.tostring(root, encoding="unicode"))
     # Gymnasium has these grow with the pictures that are asked for.
     model.vis.global_.offwidth, model.vis.global_.offheight = before.vis.global_.offwidth, before.vis.global_.offheight
@@ -62,12 +62,13 @@ def record_as_d4rl(environment: Any, name: str) -> None:
     body.mujoco_renderer.model, body.mujoco_renderer.data = body.model, body.data
 
 
-def cylinders(model: Any, total: float | None) -> tuple[Array, Array, Array]:
-    """What MuJoCo before 2.1.1 computed of the bodies of a model, whose geoms are capsules of density 1000.
+def cylinders(model: Any, total: float | None, density: float = DENSITY) -> tuple[Array, Array, Array]:
+    """What MuJoCo before 2.1.1 computed of the bodies of a model, whose geoms are capsules and spheres.
 
     Args:
         model: MjModel.
         total: what the mass of all bodies is scaled to, in kg.
+        density: that of every geom, in kg/m^3.
 
     Returns:
         Masses (bodies,) in kg, centres of mass (bodies, 3) in the bodies' frames, and inertias (bodies, 3, 3) about
@@ -77,15 +78,18 @@ def cylinders(model: Any, total: float | None) -> tuple[Array, Array, Array]:
     for body in range(1, model.nbody):
         geoms = np.flatnonzero(model.geom_bodyid == body)
         radii, places = model.geom_size[geoms, 0], model.geom_pos[geoms]
-        lengths = 2 * model.geom_size[geoms, 1] + radii
-        parts = DENSITY * np.pi * radii**2 * lengths
+        spheres = model.geom_type[geoms] == mujoco.mjtGeom.mjGEOM_SPHERE
+        # A sphere was one then too, and has the mass of a cylinder that is 4/3 of its radius long.
+        lengths = np.where(spheres, 4 / 3 * radii, 2 * model.geom_size[geoms, 1] + radii)
+        parts = density * np.pi * radii**2 * lengths
+        across = np.where(spheres, 2 / 5 * parts * radii**2, parts * (3 * radii**2 + lengths**2) / 12)
+        along = np.where(spheres, across, parts * radii**2 / 2)
         masses[body], centres[body] = parts.sum(), parts @ places / parts.sum()
-        for geom, mass, radius, length, place in zip(geoms, parts, radii, lengths, places, strict=True):
-            across = mass * (3 * radius**2 + length**2) / 12
+        for i, (geom, mass, place) in enumerate(zip(geoms, parts, places, strict=True)):
             turn = np.zeros(9)
             mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
             axes, away = turn.reshape(3, 3), place - centres[body]
-            inertias[body] += axes @ np.diag([across, across, mass * radius**2 / 2]) @ axes.T
+            inertias[body] += axes @ np.diag([across[i], across[i], along[i]]) @ axes.T
             inertias[body] += mass * (away @ away * np.eye(3) - np.outer(away, away))
     scale = total / masses.sum() if total else 1.0
     return scale * masses, centres, scale * inertias
@@ -95,6 +99,29 @@ def margins_add() -> bool:
     """Whether the installed MuJoCo adds the margins of two geoms in contact."""
     major, minor = (int(part) for part in mujoco.__version__.split(".")[:2])
     return (major, minor) >= (3, 5)
+
+
+def write_inertias(root: ET.Element, model: Any, bodies: tuple[Array, Array, Array]) -> None:
+    """Write what `cylinders` gives of a model's bodies into its XML, to be used as is."""
+    compiler = root.find("compiler")
+    assert compiler is not None
+    compiler.attrib.pop("settotalmass", None)
+    compiler.set("inertiafromgeom", "false")
+    # MuJoCo numbers bodies in the order of the XML, the world first; Ant's feet have no names.
+    elements = list(root.iter("body"))
+    assert len(elements) == model.nbody - 1
+    for element, mass, centre, i in zip(elements, *(column[1:] for column in bodies), strict=True):
+        full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
+        numbers = {"pos": centre, "mass": [mass], "fullinertia": full}
+        texts = {key: " ".join(repr(float(value)) for value in values) for key, values in numbers.items()}
+        ET.SubElement(element, "inertial", texts)
+
+
+def halve_margins(root: ET.Element) -> None:
+    """Where all margins are equal, the sum of two halves is the larger of two."""
+    for geom in root.iter("geom"):
+        if "margin" in geom.attrib:
+            geom.set("margin", repr(float(geom.attrib["margin"]) / 2))
 
 
 # -------------------------------------------------------------------- helpers
@@ -115,25 +142,7 @@ def _check(model: Any, name: str) -> None:
         )
 
 
-def _write_inertias(root: ET.Element, model: Any, masses: Array, centres: Array, inertias: Array) -> None:
-    """Write masses (bodies,), centres (bodies, 3) and inertias (bodies, 3, 3) into a model's XML, to be used as is."""
-    compiler = root.find("compiler")
-    assert compiler is not None
-    compiler.attrib.pop("settotalmass", None)
-    compiler.set("inertiafromgeom", "false")
-    for element in root.iter("body"):
-        body = model.body(element.get("name")).id
-        i = inertias[body]
-        full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
-        numbers = {"pos": centres[body], "mass": [masses[body]], "fullinertia": full}
-        texts = {key: " ".join(repr(float(value)) for value in values) for key, values in numbers.items()}
-        ET.SubElement(element, "inertial", texts)
-
-
-def _halve_margins(root: ET.Element, model: Any, name: str) -> None:
-    """Where all margins are equal, the sum of two halves is the larger of two."""
+def _check_margins(model: Any, name: str) -> None:
+    """An OffbenchError unless all margins of a model are equal, as they are in D4RL's."""
     if len(set(model.geom_margin.tolist())) > 1:
         raise OffbenchError(f"the geoms of {name} have different margins, where D4RL's model has one")
-    for geom in root.iter("geom"):
-        if "margin" in geom.attrib:
-            geom.set("margin", repr(float(geom.attrib["margin"]) / 2))

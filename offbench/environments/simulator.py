@@ -26,13 +26,14 @@ def make_simulator(task: Task, count: int) -> Simulator:
     """
     # Imported here, so that only who simulates waits for MuJoCo.
     from offbench.environments.antmaze import AntMazeSimulator
+    from offbench.environments.d4rl_maze_simulator import D4RLMazeSimulator
     from offbench.environments.locomotion import LocomotionSimulator
     from offbench.environments.pendulum import PendulumSimulator
     from offbench.environments.pointmaze import PointMazeSimulator
 
     if count < 1:
         raise OffbenchError(f"a simulator needs at least one environment, not {count}")
-    for kind in (PointMazeSimulator, AntMazeSimulator, LocomotionSimulator, PendulumSimulator):
+    for kind in (PointMazeSimulator, AntMazeSimulator, D4RLMazeSimulator, LocomotionSimulator, PendulumSimulator):
         if kind.supports(task):
             return kind(task, count)
     return GymnasiumSimulator(task, count)
@@ -49,7 +50,7 @@ def make_state_simulator(task: Task, count: int) -> StateSimulator:
         simulator.close()
         raise OffbenchError(
             f"the simulator of task {task.name} cannot start at given states; those of Hopper, HalfCheetah, Walker2d, "
-            "Ant and Pendulum can"
+            "Ant, Pendulum and D4RL's mazes can"
         )
     return simulator
 

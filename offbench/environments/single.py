@@ -27,6 +27,11 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
     """
     if "gymnasium-robotics" in task.simulator:
         _register_robotics()
+    if task.environment.startswith("offbench/"):
+        # Imported here because few tasks need it, and it needs MuJoCo.
+        from offbench.environments.d4rl_mazes import register
+
+        register()
     try:
         with _quiet():
             environment: gymnasium.Env[Any, Any] = gymnasium.make(

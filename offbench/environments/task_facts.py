@@ -18,8 +18,8 @@ from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.lint.findings import Expected, TaskFacts
 
-# Environments of Gymnasium that never end an episode themselves.
-_ENDLESS = ("Pendulum", "HalfCheetah", "Swimmer", "Reacher", "Pusher")
+# Environments that never end an episode themselves.
+_ENDLESS = ("Pendulum", "HalfCheetah", "Swimmer", "Reacher", "Pusher", "offbench/Maze2D")
 # Gymnasium's HalfCheetah, Hopper and Walker2d: size of the observation, its component that is the forward velocity,
 # reward for being alive, weight of the squared action.
 _LOCOMOTION = {"HalfCheetah": (17, 8, 0.0, 0.1), "Hopper": (11, 5, 1.0, 1e-3), "Walker2d": (17, 8, 1.0, 1e-3)}
@@ -54,8 +54,7 @@ def reward_formula(task: Task) -> Callable[[Trajectories], Expected | None] | No
     family = task.environment.split("-")[0]
     if family in _LOCOMOTION:
         return lambda trajectories: _locomotion(trajectories, *_LOCOMOTION[family])
-    # D4RL's maze2d has another radius and frame, and its goal is no column of the data.
-    if task.environment.startswith("PointMaze_") and not task.name.startswith("maze2d"):
+    if task.environment.startswith("PointMaze_"):
         dense = "Dense" in task.environment
         observed = "desired_goal" in task.observation and task.observation[-1] == "desired_goal"
         return lambda trajectories: _pointmaze(trajectories, dense, observed)

@@ -11,7 +11,10 @@ from offbench.errors import OffbenchError
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("I/O error: No space left on device (os error 28)")],
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
 )
 def test_a_full_disk_is_told_and_leaves_what_was_there(error, tmp_path):
     path = tmp_path / "table.csv"

@@ -85,12 +85,13 @@ def test_show_says_all_that_a_card_says(capsys):
     data.show_dataset("d4rl/antmaze-umaze-v0")
     shown = capsys.readouterr().out
     for part in (
-        "task      antmaze-umaze (AntMaze_UMaze-v4, at most 700 steps; score 0 at 0, 100 at 1; D4RL, d4rl/infos.py",
+        "task      antmaze-umaze (offbench/AntMaze-v2, at most 700 steps; score 0 at 0, 100 at 1; D4RL, d4rl/infos.py",
         "file      http://rail.eecs.berkeley.edu/datasets/offline_rl/ant_maze_new/Ant_maze_u-maze",
         "checksum  sha256 188838316eab5882",
         "licence   CC-BY-4.0",
         "cite      Fu et al. 2020",
-        "defect    infos/qpos lags",
+        "defect    infos/qpos and infos/qvel of a row are the state that its action leads to",
+        "defect    Steps at the goal are terminal and the episode goes on",
     ):
         assert f"  {part}" in shown
     data.show_dataset("d4rl/kitchen-complete-v0")

@@ -8,10 +8,25 @@ from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
 from offbench.errors import OffbenchError
 
+UMAZE = Task.model_validate(
+    {
+        "name": "robotics-umaze",
+        "environment": "AntMaze_UMaze-v4",
+        "episode_limit": 700,
+        "observation": ["achieved_goal", "observation"],
+        "simulator": ["gymnasium", "gymnasium-robotics", "mujoco"],
+        "arguments": {"continuing_task": False, "reset_target": False},
+        "low": {"mean": 0, "policy": "none", "source": "none"},
+        "high": {"mean": 1, "policy": "none", "source": "none"},
+    }
+)
 CHOSEN = {
-    "antmaze-umaze": {},
-    "antmaze-medium": {"episode_limit": 30},
-    "antmaze-large": {"observation": ["observation", "achieved_goal", "desired_goal"]},
+    "umaze": {},
+    "medium": {"environment": "AntMaze_Medium-v4", "episode_limit": 30},
+    "large": {
+        "environment": "AntMaze_Large-v4",
+        "observation": ["observation", "achieved_goal", "desired_goal"],
+    },
     "continuing, dense": {"environment": "AntMaze_UMazeDense-v4", "arguments": {"continuing_task": True}},
     "open, version 5": {"environment": "AntMaze_Open_Diverse_GR-v5", "arguments": {"continuing_task": False}},
     "contact forces, version 4": {"environment": "AntMaze_UMaze-v4", "arguments": {"use_contact_forces": True}},
@@ -27,7 +42,7 @@ def changed(original: Task, **fields) -> Task:
 
 
 def ant_task(name: str) -> Task:
-    return changed(task(name if name in ("antmaze-medium", "antmaze-large") else "antmaze-umaze"), **CHOSEN[name])
+    return changed(UMAZE, **CHOSEN[name])
 
 
 def drawn_actions(simulator, steps: int, seed: int):
@@ -103,7 +118,7 @@ def test_equals_gymnasium_step_by_step(name):
     assert_equal_to_gymnasium(ant_task(name), [3, 1000, 7, 8, 9, 10, 11, 12], steps=40)
 
 
-@pytest.mark.parametrize("name", ["antmaze-umaze", "continuing, dense"])
+@pytest.mark.parametrize("name", ["umaze", "continuing, dense"])
 def test_reward_and_termination_at_the_goal_are_gymnasiums(name):
     chosen = ant_task(name)
     steps = assert_equal_to_gymnasium(chosen, [0, 1, 2, 3], steps=10, place=beside_the_goal)
@@ -115,7 +130,7 @@ def test_reward_and_termination_at_the_goal_are_gymnasiums(name):
 
 
 def test_walls_stop_ants_as_they_do_in_gymnasium():
-    chosen = ant_task("antmaze-umaze")
+    chosen = ant_task("umaze")
     steps = assert_equal_to_gymnasium(chosen, [0, 1, 2], steps=30, place=against_the_wall)
     wall = make_environment(chosen).unwrapped.maze.cell_rowcol_to_xy(np.array([1, 1]))[0] - 2
     west = np.stack([step.observations[:, 0] for step in steps])
@@ -130,7 +145,7 @@ def test_equals_gymnasium_over_a_hundred_episodes(name):
 
 
 def test_neither_threads_nor_neighbours_change_an_episode():
-    chosen = ant_task("antmaze-large")
+    chosen = ant_task("large")
     many, alone = AntMazeSimulator(chosen, 9, threads=2), AntMazeSimulator(chosen, 1, threads=1)
     np.testing.assert_array_equal(many.reset(range(9))[4:5], alone.reset([4]))
     for action in drawn_actions(many, 60, seed=0):
@@ -138,18 +153,16 @@ def test_neither_threads_nor_neighbours_change_an_episode():
             np.testing.assert_array_equal(part[4:5], lone)
 
 
-def test_make_simulator_chooses_it_for_d4rls_mazes_with_d4rls_limits():
-    for name, limit in {"antmaze-umaze": 700, "antmaze-medium": 1000, "antmaze-large": 1000}.items():
-        simulator = make_simulator(task(name), 1)
-        assert isinstance(simulator, AntMazeSimulator)
-        assert simulator.episode_limit == limit
-        assert simulator.observation_size == 29
-        assert simulator.maze_map == task(name).arguments["maze_map"]
+def test_make_simulator_chooses_it():
+    simulator = make_simulator(UMAZE, 1)
+    assert isinstance(simulator, AntMazeSimulator)
+    assert simulator.episode_limit == 700
+    assert simulator.observation_size == 29
+    assert simulator.maze_map == make_environment(UMAZE).unwrapped.maze.maze_map
 
 
 def test_what_it_does_not_simulate_is_left_to_gymnasium():
-    umaze = task("antmaze-umaze")
-    moving = changed(umaze, arguments=umaze.arguments | {"reset_target": True, "continuing_task": True})
+    moving = changed(UMAZE, arguments={"reset_target": True, "continuing_task": True})
     assert isinstance(make_simulator(moving, 1), GymnasiumSimulator)
     with pytest.raises(OffbenchError, match="no ant maze"):
         AntMazeSimulator(moving, 1)

@@ -9,7 +9,7 @@ from offbench.environments.task import Task, task
 MAZES = {
     "pointmaze-umaze": {},
     "pointmaze-stitch": {"continuing_task": False},
-    "maze2d-large-dense": {},
+    "pointmaze-large-dense": {},
 }
 
 
