@@ -11,10 +11,8 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.policy import Policy
 from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
@@ -27,7 +25,6 @@ from offbench.environments.task import Reference, Task, task, tasks
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.generation.recording import record
 
-Array = npt.NDArray[Any]
 Builder = Callable[[Simulator, Sequence[int]], Policy]
 
 EPISODES = 1000
