@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 # Rows i and i+1 belong to one episode if next_observations[i] and observations[i+1] are this near, relative to the
 # latter's norm where that exceeds 1 (the rule by which the official IQL code finds the ends of episodes).
 SAME_OBSERVATION = 1e-6
+_SHIFTED = 0.2  # share of ends, with the next row for a next observation, that jump where all are taken for shifted
 
 
 class Ends(NamedTuple):
@@ -194,7 +195,9 @@ def _finished(
     # A copy of the next row's observation, a reset away, is the next episode's first and not this one's last.
     copied = np.flatnonzero(last[:-1] & ~jumps[:-1])
     if len(copied):
-        beyond = copied[motion(columns["observations"], ~last[:-1]).jumps[copied]]
+        jumped = motion(columns["observations"], ~last[:-1]).jumps[copied]
+        # A column that was shifted is so at every end; some resets lead near the end of the episode before.
+        beyond = copied if jumped.mean() > _SHIFTED else copied[jumped]
         final[beyond] = False
         if len(beyond):
             notes.append(

@@ -26,6 +26,15 @@ def test_a_blind_guess_of_what_is_inside_still_finds_the_resets():
     assert np.flatnonzero(found.jumps).tolist() == np.flatnonzero(~inside).tolist()
 
 
+def test_collisions_are_no_resets():
+    rng = np.random.default_rng(0)
+    velocities = np.cumsum(rng.uniform(-0.05, 0.05, (3000, 2)), axis=0)
+    for row in range(0, 3000, 60):
+        velocities[row:] -= (1 + rng.uniform()) * velocities[row]  # stopped by a wall, and thrown back
+    observations = np.concatenate([np.cumsum(0.02 * velocities, axis=0), velocities], axis=1)
+    assert not motion(observations, np.ones(2999, dtype=bool)).jumps.any()
+
+
 def test_one_component_of_many_is_no_reset():
     observations, inside = walks(1, 400, size=30)
     observations[200:, 3] += 50  # a button, a teleport of one part
