@@ -32,7 +32,7 @@ _PADDED = ("actions", "rewards", "terminations", "truncations")
 
 
 def episodes(folder: Path, storage: str, numbers: Sequence[int], unread: set[str]) -> Iterator[dict[str, Array]]:
-    """The columns of the episodes of these numbers; names of infos that are no numbers, left out, go to ``unread``.
+    """The columns of the episodes of these numbers, but for those in ``unread``, to which infos that are none go.
 
     Raises:
         DataError: a file is missing or damaged, or holds something other than numbers where they are needed.
@@ -59,8 +59,9 @@ def _hdf5(path: Path, numbers: Sequence[int], unread: set[str]) -> Iterator[dict
             if not isinstance(group, h5py.Group):
                 raise DataError(f"{name} of {path} is no group; one with a dataset a column would be right")
             found = below(path, group, "", set())
-            others = {name for name, item in found.items() if name.startswith("infos/") and not _numbers(item)}
-            unread |= others
+            infos = {name for name, item in found.items() if name.startswith("infos/") and not _numbers(item)}
+            others = infos | (unread & found.keys())
+            unread |= infos
             found = {name: item for name, item in found.items() if name not in others}
             total += check_sizes(path, found)
             check_memory(path, total)
@@ -175,7 +176,7 @@ def _flatten(
     flat = column.flatten() if is_list else column
     plain = arrow.types.is_floating(flat.type) or arrow.types.is_integer(flat.type) or arrow.types.is_boolean(flat.type)
     if not plain or column.null_count or flat.null_count:
-        if not name.startswith("infos/"):
+        if not name.startswith("infos/") and name not in unread:
             raise DataError(f"{name} of {path} has type {field.type} or empty cells; numbers would be right")
         unread.add(name)
         return

@@ -30,6 +30,7 @@ Array = npt.NDArray[Any]
 
 _LONGEST_METADATA = 64 * 2**20  # bytes
 _WHOLE = "main_data.hdf5"
+_FINAL = "final observation"  # no name that Minari gives
 _STEP_COLUMNS = ("actions", "rewards", "terminations", "truncations")
 
 
@@ -80,11 +81,11 @@ def read_minari(source: Path | str | MinariDataset, observation: Sequence[str] =
     whole = numbers is None
     if numbers is None:
         numbers = range(metadata.episodes)
-    entries = entry_shapes(folder, metadata.observation_space, "observation", metadata.jpeg)
+    unread: set[str] = set()
+    entries = entry_shapes(folder, metadata.observation_space, "observation", metadata.jpeg, unread)
     actions = entry_shapes(folder, metadata.action_space, "action", metadata.jpeg)
     if actions is not None and set(actions) != {""}:
         raise DataError(f"{folder} has a dictionary of actions; one array of numbers would be right")
-    unread: set[str] = set()
     found = []
     for number, columns in zip(numbers, episodes(folder, metadata.storage, numbers, unread), strict=True):
         found.append(_checked(folder, number, columns, entries, actions))
@@ -170,6 +171,7 @@ def _checked(
     absent = sorted(shapes.keys() - columns.keys())
     if absent:
         raise DataError(f"episode {number} of {folder} has no {', '.join(absent)}, which its spaces promise")
+    columns, known = _completed(columns, steps)
     for name, column in columns.items():
         rows = (
             {steps} if name in _STEP_COLUMNS else {steps + 1} if name.startswith("observations") else {steps, steps + 1}
@@ -182,7 +184,16 @@ def _checked(
             if column.size != math.prod(shapes[name]) * len(column):
                 raise DataError(f"{where} has shape {column.shape}; {shapes[name]} a row would be right")
             columns[name] = column.reshape(len(column), *shapes[name])
-    return {name: column[:steps] if name.startswith("infos/") else column for name, column in columns.items()}
+    checked = {name: column[:steps] if name.startswith("infos/") else column for name, column in columns.items()}
+    return checked | {_FINAL: np.array([known])}
+
+
+def _completed(columns: dict[str, Array], steps: int) -> tuple[dict[str, Array], bool]:
+    """(the columns with T+1 rows of observations, whether the last was recorded); a missing one repeats another."""
+    observed = {name for name in columns if name.startswith("observations")}
+    if not observed or steps == 0 or any(len(columns[name]) != steps for name in observed):
+        return columns, True
+    return columns | {name: np.concatenate([columns[name], columns[name][-1:]]) for name in observed}, False
 
 
 def _assemble(
@@ -195,9 +206,12 @@ def _assemble(
 ) -> Trajectories:
     notes = [f"recorded in {metadata.environment}"] if metadata.environment else []
     columns = _concatenated(folder, found, unread)
+    final = columns.pop(_FINAL)
+    if not final.all():
+        notes.append(f"{int((~final).sum())} episodes have no final observation; their last one repeats the one before")
     if unread:
         listed = sorted(name.removeprefix("infos/") for name in unread)
-        notes.append(f"infos not read, as they are no numbers or not in every episode: {', '.join(listed[:8])}")
+        notes.append(f"not read, as they are no numbers or not in every episode: {', '.join(listed[:8])}")
     if "observations" in columns:
         columns["observations"] = whole(metadata.observation_space, columns["observations"])
     joined, extras = _observations(folder, columns, observation, lengths, notes)
@@ -214,6 +228,8 @@ def _assemble(
     last = truncations & ~terminations
     last[np.cumsum(lengths) - 1] = True
     ends = np.flatnonzero(last)
+    recorded = np.ones(len(last), dtype=bool)
+    recorded[np.cumsum(lengths) - 1] = final
     if len(ends) > len(lengths):
         notes.append(f"{len(ends) - len(lengths)} time-outs stand inside an episode, which is cut there")
         sources = np.arange(len(last)) + np.repeat(np.arange(len(lengths)), lengths)

@@ -173,11 +173,30 @@ def test_time_outs_inside_an_episode_cut_it_and_lose_nothing() -> None:
     assert "1 time-outs stand inside an episode, which is cut there" in trajectories.provenance.notes
 
 
+def test_an_episode_without_its_final_observation_does_not_block_the_others() -> None:
+    short = episode(3, 1, observations=np.ones((3, 2), np.float32))
+    trajectories = read_minari(write([episode(4), short]))
+    assert trajectories.lengths.tolist() == [4, 3]
+    assert trajectories.final_observations.tolist() == [True, False]
+    assert np.array_equal(trajectories.observations[-1], trajectories.observations[-2])
+    assert (
+        "1 episodes have no final observation; their last one repeats the one before" in trajectories.provenance.notes
+    )
+
+
+def test_a_text_among_the_observations_is_left_out_and_named() -> None:
+    space = spaces.Dict({"state": BOX, "mission": spaces.Text(9)})
+    observations = {"state": np.ones((4, 2), np.float32), "mission": ["go"] * 4}
+    trajectories = read_minari(write([episode(3, observations=observations)], observation_space=space))
+    assert trajectories.observations.shape == (4, 2)
+    assert any("observations/mission" in note for note in trajectories.provenance.notes)
+
+
 def test_infos_that_no_column_can_hold_are_named() -> None:
     texts = episode(2, infos={"text": ["a", "b", "c"], "x": np.arange(3)})
     trajectories = read_minari(write([texts, episode(1, infos={"y": np.arange(2)})]))
     assert trajectories.extras == {}
-    assert "infos not read, as they are no numbers or not in every episode: text, x, y" in trajectories.provenance.notes
+    assert "not read, as they are no numbers or not in every episode: text, x, y" in trajectories.provenance.notes
 
 
 def test_actions_outside_their_space_are_kept_without_a_range() -> None:
@@ -320,7 +339,8 @@ def test_columns_that_are_wrong_are_named(name: str, change: str, tmp_path: Path
         column = group[name][:]
         del group[name]
         if change == "short":
-            group[name] = column[:-1]
+            # Observations without the final one are of an episode whose end was not recorded.
+            group[name] = column[: -2 if name == "observations" else -1]
         elif change == "external":
             group[name] = h5py.ExternalLink("other.hdf5", "/x")
     expected = {"absent": f"has no {name}", "short": "of episode 1 of .* has [1-3] rows", "external": "is a link"}[
