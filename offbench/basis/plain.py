@@ -27,7 +27,7 @@ _SUBSTITUTES = str.maketrans(
         **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╔╗╚╝┏┓┗┛┡┩╇", "+"),
     }
 )
-ERRORS = "offbench.substitute"
+ERRORS = "offbench-substitute"
 
 
 def plain(text: object, *, lines: bool = False) -> str:
