@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 
 import pytest
 import torch
@@ -36,11 +37,7 @@ def system_error(number, *names):
 )
 def test_what_the_machine_refuses_is_a_sentence(error, sentence):
     assert failure(error) is not None
-    pytest.raises(RuntimeError, _raise, failure(error)).match(f"^{sentence}")
-
-
-def _raise(said):
-    raise RuntimeError(said)
+    assert re.match(sentence, failure(error))
 
 
 @pytest.mark.parametrize("error", [TypeError("no such thing"), KeyError("x"), ValueError("wrong"), OSError("odd")])

@@ -19,10 +19,10 @@ from offbench.errors import OffbenchError
 def test_a_full_disk_is_told_and_leaves_what_was_there(error, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(OffbenchError, match=r"cannot write .*table.csv: No space left on device; what was there"):
-        with atomic(path) as temporary:
-            temporary.write_text("ne")
-            raise error
+    sentence = r"cannot write .*table.csv: No space left on device; what was there before is left"
+    with pytest.raises(OffbenchError, match=sentence), atomic(path) as temporary:  # noqa: PT012
+        temporary.write_text("ne")
+        raise error
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("table.csv", "old")]
 
 

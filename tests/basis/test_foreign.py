@@ -35,7 +35,7 @@ def test_whatever_is_raised_is_told(error, said):
 def test_ctrl_c_passes_and_so_does_a_sentence_that_is_asked_for():
     with pytest.raises(KeyboardInterrupt), foreign("it", str):
         raise KeyboardInterrupt
-    with pytest.raises(OffbenchError, match="^mine$"), foreign("it", "failed: {}".format, ours=True):
+    with pytest.raises(OffbenchError, match=r"^mine$"), foreign("it", "failed: {}".format, ours=True):
         raise OffbenchError("mine")
 
 
@@ -77,7 +77,7 @@ def test_a_copy_that_leaves_the_block_ends(child, status, told):
 def test_the_working_directory_comes_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(KeyError), staying():
+    with pytest.raises(KeyError), staying():  # noqa: PT012
         os.chdir("elsewhere")
         raise KeyError
     assert os.getcwd() == str(tmp_path)

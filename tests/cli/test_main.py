@@ -1,4 +1,5 @@
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -127,6 +128,13 @@ def test_functions_become_commands_with_flags(
         (SystemExit(5), 5, ""),
         (SystemExit(None), 0, ""),
         (SystemExit("said why"), 2, "error: said why\n"),
+        (OffbenchError("no file a\x1b[2J\nb\u202e"), 2, "error: no file a\\x1b[2J\\nb\\u202e\n"),
+        (KeyboardInterrupt("stopped\x07\ngo on"), 130, "stopped\\x07\ngo on\n"),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device; make room, or name a folder on "),
+        (PermissionError(13, "Permission denied", "x"), 2, "error: x: Permission denied; name one that you may read"),
+        (OSError(36, "File name too long", "x" * 5000), 2, f"error: {'x' * 60}...{'x' * 19}: File name too long; give"),
+        (MemoryError(), 2, "error: there is too little memory; ask for less: "),
+        (OverflowError("int too big"), 2, "error: a number is larger than this machine can work with (int too big)"),
     ],
 )
 def test_errors_are_one_sentence_and_a_code(
@@ -134,7 +142,10 @@ def test_errors_are_one_sentence_and_a_code(
 ) -> None:
     register(run=raising(error))
     assert main(["fake"]) == code
-    assert capsys.readouterr().err == message
+    told = capsys.readouterr().err
+    assert told == message if message.endswith("\n") or not message else told.startswith(message)
+    assert "bug" not in told
+    assert "Traceback" not in told
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], register: Callable[..., None]) -> None:
@@ -194,3 +205,75 @@ def test_the_installed_command_runs() -> None:
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("error: there is no subcommand named 'trian'")
+
+
+def run_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """``python -m offbench``, which prints more than ASCII has, with a warning."""
+    code = (
+        "import sys, types, warnings; from offbench.cli import main as m\n"
+        "def run(argv):\n"
+        "    warnings.warn('an odd \\x1b name')\n"
+        "    print('1.0 \\u00b1 0.5 \\u65e5' * (1 if argv else 100_000))\n"
+        "fake = types.ModuleType('offbench.cli.fake')\n"
+        "fake.run = run\n"
+        "sys.modules['offbench.cli.fake'] = fake\n"
+        "m.SUBCOMMANDS['fake'] = m.Subcommand('fake', '', '')\n"
+        "sys.exit(m.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60, **options)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_text_is_printed_in_any_encoding(encoding: str) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = run_command("fake", "once", env=environment, stdout=subprocess.PIPE, encoding=encoding)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == {"ascii": "1.0 +- 0.5 \\u65e5\n", "latin-1": "1.0 ± 0.5 \\u65e5\n"}.get(
+        encoding, "1.0 ± 0.5 日\n"
+    )
+    assert done.stderr == "warning: an odd \\x1b name\n"
+    done = run_command("é\x1b", env=environment, stdout=subprocess.PIPE, encoding=encoding)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there is no subcommand named '")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors that are closed")
+@pytest.mark.parametrize("closed", [[1], [2], [0, 1, 2]])
+def test_streams_that_are_closed_are_no_error(closed: list[int]) -> None:
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    assert run_command("fake", "once", preexec_fn=close, stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_output_that_cannot_be_written_is_told() -> None:
+    for arguments in (["fake"], ["fake", "once"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = run_command(*arguments, stdout=full)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].startswith("error: No space left on device; make room")
+
+
+def test_errors_are_told_although_nobody_listens() -> None:
+    with open("/dev/full" if Path("/dev/full").exists() else os.devnull, "w") as full:
+        command = [sys.executable, "-m", "offbench", "nonsense"]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 2
+
+
+def test_a_reader_that_goes_away_from_a_table_is_no_error(register: Callable[..., None]) -> None:
+    def run(argv: list[str]) -> int:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:  # as rich does it
+            raise SystemExit(1)  # noqa: B904
+
+    register(run=run)
+    assert main(["fake"]) == 141
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "offbench", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"offbench {__version__}\n")

@@ -236,3 +236,64 @@ def test_learners_of_packages_are_listed_and_one_that_is_broken_hides_no_other(l
 def test_options_of_ours_are_refused_for_a_learner(dataset, learner, capsys):
     assert main(["train", learner, str(dataset), "--task", "pendulum", "--compile", "never", "--group", "2"]) == 2
     assert "holding_still:Still is trained by one call of its fit" in capsys.readouterr().err
+
+
+BIG = "1" + "0" * 30
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--batch-size", "1000000000000"], "batch_size must be at most 2,147,483,647, not 1000000000000"),
+        (["--batch-size", "200000000000000"], "batch_size must be at most 2,147,483,647"),
+        (["--batch-size", "300000000"], "there is too little memory"),
+        (["--batch-size", "0"], "batch_size must be at least 1, not 0"),
+        (["--batch-size", "-3"], "batch_size must be at least 1, not -3"),
+        (["--hidden", BIG], "hidden must be at most 2,147,483,647"),
+        (["--first-seed", str(2**63)], f"seeds must be below 2**63, not {2**63 + 1}"),
+        (["--first-seed", "-1"], "seeds must be different non-negative numbers"),
+        (["--seeds", "0", str(2**63)], "seeds must be below 2**63"),
+        (["--seeds", "1000000000000"], "seeds must be at most 100,000"),
+        (["--steps", BIG], "steps must be at most 1,000,000,000,000"),
+        (["--episodes", "0"], "episodes must be at least 1, not 0"),
+        (["--episodes", BIG], "episodes must be at most 1,000,000"),
+        (["--learning-rate", "nan"], "learning_rate must lie in (0, 1], not nan"),
+        (["--learning-rate", "inf"], "learning_rate must lie in (0, 1], not inf"),
+        (["--top-fraction", "nan"], "top_fraction must lie in (0, 1], not nan"),
+        (["--output", "x" * 5000], f"cannot write {'x' * 60}...{'x' * 19}: File name too long"),
+        (["--task", "no\x1b[31mtask"], "there is no task named 'no\\x1b[31mtask'"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(flags, sentence, dataset, tmp_path, monkeypatch, capsys):
+    resource = pytest.importorskip("resource")
+    monkeypatch.chdir(tmp_path)
+    quick = dict(zip(QUICK[::2], QUICK[1::2], strict=True)) | {"--task": "pendulum", "--output": "run"}
+    kept = [word for name, value in quick.items() if name not in flags for word in (name, value)]
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**36, before[1]))  # a machine may promise memory that it lacks
+    try:
+        assert main(["train", "bc", str(dataset), *kept, *flags]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {sentence}")
+    assert told.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "bc", "y" * 5000],
+        ["data", "show", "y" * 5000],
+        ["data", "lint", "y" * 5000],
+        ["report", "table", "y" * 5000],
+        ["evaluate", "y" * 5000],
+        ["export", "y" * 5000, "--output", "x.onnx"],
+    ],
+)
+def test_names_that_no_disk_holds_are_one_short_sentence(arguments, capsys):
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "File name too long" in told
+    assert (told.count("\n"), len(told) < 300) == (1, True)

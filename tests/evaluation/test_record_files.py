@@ -120,3 +120,21 @@ def test_the_same_seed_of_a_run_twice_is_refused(tmp_path: Path) -> None:
         read_records([tmp_path])
     write_record(make_record([2.0], seed=4, steps=2000), tmp_path / "two" / "seed-4.json")
     assert len(read_records([tmp_path])) == 2
+
+
+def test_links_to_run_folders_are_followed_and_a_loop_of_them_ends(tmp_path: Path) -> None:
+    runs, links = tmp_path / "runs", tmp_path / "links"
+    for seed in (0, 1):
+        write_record(make_record(seed=seed), runs / "bc" / f"seed-{seed}.json")
+    write_record(make_record(seed=2), links / "own" / "seed-2.json")
+    (links / "bc").symlink_to(runs / "bc")
+    (links / "again").symlink_to(runs)
+    (runs / "loop").symlink_to(runs)
+    (links / "itself").symlink_to(links / "itself")
+    (tmp_path / "link").symlink_to(links)
+    for folder in (links, tmp_path / "link", tmp_path):
+        assert sorted(record.seed for record in read_records([folder])) == [0, 1, 2]
+    assert [record.seed for record in read_records([runs, links / "bc" / "seed-0.json"])] == [0, 1]
+    (runs / "bc" / "seed-5.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OffbenchError, match=r"cannot read the run record .*seed-5.json: No such file"):
+        read_records([links])

@@ -100,3 +100,8 @@ def test_png_and_pdf_are_written_and_the_same_each_time(tmp_path: Path) -> None:
 def test_other_kinds_of_picture_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OffbenchError, match=r"not \.gif; name .*curves\.png"):
         write_curves(records(), tmp_path / "curves.gif")
+
+
+def test_names_are_no_mathematics_and_one_line(tmp_path: Path) -> None:
+    runs = [*make_curves("a$\nb", "x$_{y", final=80, seeds=2, points=2), *make_curves("c", "x$_{y", final=80, seeds=2)]
+    assert [path.exists() for path in write_curves(runs, tmp_path / "odd.png")] == [True, True]

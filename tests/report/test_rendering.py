@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -92,3 +93,44 @@ def test_what_was_left_out_is_written_below() -> None:
     table = build([make_record(), make_record(algorithm="iql", evaluations=[])])
     for form in ("terminal", "markdown", "latex"):
         assert "left out, because never evaluated: iql on offbench/pendulum/mixed-v0, 1 seed" in render(table, form)
+
+
+# Names of datasets and algorithms, of which each table has two rows.
+ODD = [
+    "a\nb",
+    "a\r\n| b",
+    "a|b",
+    "a & b",
+    "back\\slash\\",
+    '"quoted"',
+    "a, b",
+    "[x",
+    "* y",
+    "=1+1",
+    "+1",
+    "-1",
+    "@f",
+    "\t=1",
+]
+ODD += ["`code`", "<b>", "$x$", "#1", "50%", "\x1b[31m", "\u202eevil", "{", "_", "^~"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_name_breaks_a_table(name: str) -> None:
+    table = build([*seeds([1.0, 2.0], dataset=name, algorithm="bc"), *seeds([3.0, 4.0], dataset="d", algorithm=name)])
+    texts = {form: render(table, form) for form in ("terminal", "markdown", "latex", "csv")}
+    for text in texts.values():
+        assert all(character.isprintable() or character == "\n" for character in text)
+    usual = build([*seeds([1.0, 2.0], dataset="c"), *seeds([3.0, 4.0], dataset="d", algorithm="x")])
+    assert len(texts["terminal"].splitlines()) == len(render(usual, "terminal").splitlines())
+    rows = [line for line in texts["markdown"].splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert {len(re.sub(r"\\.", "", row).split("|")) for row in rows} == {len(rows[0].split("|"))}
+    body = [line for line in texts["latex"].splitlines() if line.endswith(r" \\")]
+    assert len(body) == 5
+    assert {len(re.sub(r"\\&", "", row).split("&")) for row in body} == {3}
+    assert not [row for row in body if row.startswith(("[", "*"))]
+    read = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert len(read) == 2 == len(texts["csv"].splitlines()) - 1
+    named = [row[column] for row in read for column in ("dataset", "algorithm", "algorithm_label", "task")]
+    assert not [value for value in named if value.startswith(("=", "+", "-", "@"))]
