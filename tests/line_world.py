@@ -26,6 +26,21 @@ class Line(gymnasium.Env[Any, Any]):
         return np.array([self.place], np.float32), -abs(self.place), False, False, {}
 
 
+class Swing(Line):
+    """The same with the sizes of Pendulum-v1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        return np.repeat(super().reset(seed=seed)[0], 3), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        place, *others = super().step(action)
+        return np.repeat(place, 3), *others
+
+
 class Homing:
     """A policy that goes to the origin."""
 

@@ -56,6 +56,10 @@ def evaluate(
         _check_video(video)
     records = evaluate_run(run, episodes=episodes, task=task, target=target, workers=workers, trust=trust)
     show_scores(records)
+    known = Run(run).manifest.plan.notes
+    for note in records[0].notes:
+        if note not in known:
+            print(note)
     if output is not None:
         for record in records:
             write_record(record, output / f"seed-{record.seed}.json")

@@ -1,18 +1,22 @@
-"""The dynamics in which D4RL's Hopper, HalfCheetah and Walker2d were recorded, on the MuJoCo that is installed.
+"""The dynamics in which D4RL's Hopper, HalfCheetah, Walker2d and Ant were recorded, on the MuJoCo that is installed.
 
 D4RL's data come from MuJoCo 2.0, and nearly all published scores on them from mujoco-py, whose last version brings
-MuJoCo 2.1.0. Two things have changed since:
+MuJoCo 2.1.0. Three things have changed since:
 
 - MuJoCo 2.1.1 made the masses and inertias of capsules exact (its changelog). Before, they were those of a cylinder:
   the capsule's straight part, longer by half its radius at both ends. Today's links are 2% to 4% heavier in Hopper and
   2% to 8% in Walker2d, and 8% to 14% and 8% to 25% harder to turn about their own centres. HalfCheetah weighs 14 kg
   either way; its torso is 2% lighter today, its feet 2% to 4% heavier and 17% to 22% harder to turn.
 - Since MuJoCo 3.5.0, the margins of two geoms are added to that of their contact; before, the larger one counted
-  (measured with 3.2.7, 3.3.7, 3.4.0, 3.5.0 and 4.0.0). Of the three robots only Hopper has margins, 1 mm everywhere.
+  (measured with 3.2.7, 3.3.7, 3.4.0, 3.5.0 and 4.0.0). Hopper has margins, 1 mm everywhere, and Ant, 1 cm.
+- The Runge-Kutta method of MuJoCo 4.0.0 turns a free body otherwise than the plain method, in which the weighted mean
+  of the four angular velocities turns it once; by 1e-7 to 1e-6 a step, which decides whether a foot touches the ground.
+  Of the robots only Ant has a free joint, so that it is stepped by the plain method here.
 
-With both undone, each step of the first rows of D4RL's hopper-medium-v2 and halfcheetah-medium-v2 that can be replayed
-by itself comes out within 7e-5, half of them within 6e-7, contacts included, with each of these versions. No recorded
-step of Walker2d has been replayed.
+With all undone, each step of the first 2,000 rows of D4RL's ant-medium-v2 comes out within 8e-6, half of them within
+4e-7 (without the third, within 0.93 and 6e-6; in today's dynamics, within 3 and 1e-2). Each step of the first rows of
+hopper-medium-v2 and halfcheetah-medium-v2 that can be replayed by itself comes out within 7e-5, half of them within
+6e-7, contacts included, with each of the versions above. No recorded step of Walker2d has been replayed.
 """
 
 from __future__ import annotations
@@ -26,8 +30,9 @@ from offbench.environments.mujoco_states import Array, mujoco
 from offbench.errors import OffbenchError
 
 # By Gymnasium's id, what the robot's mass is scaled to, in kg.
-TOTAL_MASS: dict[str, float | None] = {"Hopper-v4": None, "HalfCheetah-v4": 14.0, "Walker2d-v4": None}
-DENSITY = 1000.0  # kg/m^3, that of every link
+TOTAL_MASS: dict[str, float | None] = {"Hopper-v4": None, "HalfCheetah-v4": 14.0, "Walker2d-v4": None, "Ant-v4": None}
+# kg/m^3, that of every link.
+DENSITY = {"Hopper-v4": 1000.0, "HalfCheetah-v4": 1000.0, "Walker2d-v4": 1000.0, "Ant-v4": 5.0}
 
 
 def record_as_d4rl(environment: Any, name: str) -> None:
@@ -39,7 +44,7 @@ def record_as_d4rl(environment: Any, name: str) -> None:
     axes in another order, MuJoCo 3.5.0 missed contacts in 3 of 1,998 steps.)
 
     Args:
-        environment: Gymnasium's Hopper, HalfCheetah or Walker2d in version 4, before its first reset.
+        environment: Gymnasium's Hopper, HalfCheetah, Walker2d or Ant in version 4, before its first reset.
         name: its id.
 
     Raises:
@@ -51,7 +56,7 @@ def record_as_d4rl(environment: Any, name: str) -> None:
     before = body.model
     _check(before, name)
     root = ET.parse(body.fullpath).getroot()
-    write_inertias(root, before, cylinders(before, TOTAL_MASS[name]))
+    write_inertias(root, before, cylinders(before, TOTAL_MASS[name], DENSITY[name]))
     if margins_add():
         _check_margins(before, name)
         halve_margins(root)
@@ -60,9 +65,46 @@ def record_as_d4rl(environment: Any, name: str) -> None:
     model.vis.global_.offwidth, model.vis.global_.offheight = before.vis.global_.offwidth, before.vis.global_.offheight
     body.model, body.data = model, mujoco.MjData(model)
     body.mujoco_renderer.model, body.mujoco_renderer.data = body.model, body.data
+    if name == "Ant-v4":
+        body.physics_step = runge_kutta  # for the batched simulator, which steps states of its own
+
+        def simulate(controls: Array, frames: int) -> None:
+            body.data.ctrl[:] = controls
+            runge_kutta(body.model, body.data, frames)
+            mujoco.mj_rnePostConstraint(body.model, body.data)
+
+        body._step_mujoco_simulation = simulate
 
 
-def cylinders(model: Any, total: float | None, density: float = DENSITY) -> tuple[Array, Array, Array]:
+def runge_kutta(model: Any, state: Any, steps: int) -> None:
+    """What ``mj_step`` does to an MjData of a model with the integrator RK4, by the plain method of fourth order.
+
+    A model without activations, as those of Gymnasium's robots are. Everything but time, coordinates and velocities is
+    left as the last of the four stages has it, as ``mj_step`` leaves it.
+    """
+    h, qpos, qvel, qacc = model.opt.timestep, state.qpos, state.qvel, state.qacc  # looked up once: views of its memory
+    for _ in range(steps):
+        time = state.time
+        mujoco.mj_forward(model, state)
+        place, speed = qpos.copy(), qvel.copy()
+        stage = speed, qacc.copy()
+        # Weighted sums of the stages' velocities and accelerations.
+        moved, gained = stage[0] / 6, stage[1] / 6
+        for ahead, weight in ((h / 2, 1 / 3), (h / 2, 1 / 3), (h, 1 / 6)):
+            qpos[:] = place
+            mujoco.mj_integratePos(model, qpos, stage[0], ahead)
+            qvel[:] = speed + ahead * stage[1]
+            state.time = time + ahead
+            mujoco.mj_forward(model, state)
+            stage = qvel.copy(), qacc.copy()
+            moved, gained = moved + weight * stage[0], gained + weight * stage[1]
+        qpos[:] = place
+        mujoco.mj_integratePos(model, qpos, moved, h)
+        qvel[:] = speed + h * gained
+        state.time = time + h
+
+
+def cylinders(model: Any, total: float | None, density: float) -> tuple[Array, Array, Array]:
     """What MuJoCo before 2.1.1 computed of the bodies of a model, whose geoms are capsules and spheres.
 
     Args:
@@ -128,17 +170,18 @@ def halve_margins(root: ET.Element) -> None:
 
 
 def _check(model: Any, name: str) -> None:
-    """An OffbenchError unless the masses of a model are those of capsules, as today's MuJoCo computes them."""
+    """An OffbenchError unless the masses of a model are those of capsules and spheres, as today's MuJoCo has them."""
     radii, halves = model.geom_size[:, 0], model.geom_size[:, 1]
     exact = np.zeros(model.nbody)
-    np.add.at(exact, model.geom_bodyid, DENSITY * np.pi * radii**2 * (2 * halves + 4 / 3 * radii))
+    np.add.at(exact, model.geom_bodyid, DENSITY[name] * np.pi * radii**2 * (2 * halves + 4 / 3 * radii))
     if total := TOTAL_MASS[name]:
         exact[1:] *= total / exact[1:].sum()
-    capsules = model.geom_type[model.geom_bodyid > 0] == mujoco.mjtGeom.mjGEOM_CAPSULE
-    if not capsules.all() or not np.allclose(model.body_mass[1:], exact[1:], rtol=1e-6, atol=0):
+    round_ = (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_SPHERE)
+    known = np.isin(model.geom_type[model.geom_bodyid > 0], [int(kind) for kind in round_])
+    if not known.all() or not np.allclose(model.body_mass[1:], exact[1:], rtol=1e-6, atol=0):
         raise OffbenchError(
-            f"the model of {name} is not Gymnasium's, whose links are capsules of {DENSITY:g} kg/m^3; D4RL's dynamics "
-            "are known for that one only"
+            f"the model of {name} is not Gymnasium's, whose links are capsules of {DENSITY[name]:g} kg/m^3; D4RL's "
+            "dynamics are known for that one only"
         )
 
 

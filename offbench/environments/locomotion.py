@@ -46,7 +46,8 @@ class LocomotionSimulator:
         self.action_low = self._gym.action_space.low.astype(np.float32)
         self.action_high = self._gym.action_space.high.astype(np.float32)
         self.observation_size = int(self._gym.observation_space.shape[0])
-        self._states = make_states(self._gym.model, count, self._watched(), threads)
+        step = getattr(self._gym, "physics_step", None)  # that of D4RL's dynamics, where they have one
+        self._states = make_states(self._gym.model, count, self._watched(), threads, step)
         self._episodes = Episodes(count, task.episode_limit)
 
     @staticmethod

@@ -58,7 +58,16 @@ class MujocoStates(Protocol):
         ...
 
 
-def make_states(model: Any, count: int, watch: Sequence[str] = (), threads: int | None = None) -> MujocoStates:
+Stepping = Callable[[Any, Any, int], None]  # (MjModel, MjData, number of steps), as mj_step is called
+
+
+def make_states(
+    model: Any,
+    count: int,
+    watch: Sequence[str] = (),
+    threads: int | None = None,
+    step: Stepping | None = None,
+) -> MujocoStates:
     """States of a model, by the fastest means that is exact.
 
     Args:
@@ -66,6 +75,7 @@ def make_states(model: Any, count: int, watch: Sequence[str] = (), threads: int 
         count: number of states.
         watch: attributes of MjData to be had in ``values`` beside ``qpos`` and ``qvel``.
         threads: how many step, None for one a core that this process may use; their number changes no result.
+        step: what steps in place of ``mj_step``, if anything.
 
     Raises:
         OffbenchError: count or threads < 1.
@@ -73,9 +83,9 @@ def make_states(model: Any, count: int, watch: Sequence[str] = (), threads: int 
     if count < 1 or (threads is not None and threads < 1):
         raise OffbenchError(f"{count} states on {threads} threads cannot be stepped; at least one each is right")
     threads = threads or default_workers()
-    if "cfrc_ext" not in watch and has_batch():
+    if "cfrc_ext" not in watch and has_batch() and step is None:
         return CompiledStates(model, count, watch, threads)
-    return ThreadedStates(model, count, watch, threads)
+    return ThreadedStates(model, count, watch, threads, step)
 
 
 def has_batch() -> bool:
@@ -121,9 +131,11 @@ class CompiledStates:
 class ThreadedStates:
     """`MujocoStates` as one MjData a state, stepped by Python's threads."""
 
-    def __init__(self, model: Any, count: int, watch: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, model: Any, count: int, watch: Sequence[str], threads: int, step: Stepping | None = None
+    ) -> None:
         self.count = count
-        self._model, self._threads = model, threads
+        self._model, self._threads, self._step = model, threads, step or mujoco.mj_step
         self._states = [mujoco.MjData(model) for _ in range(count)]
         names = ("qpos", "qvel", *watch)
         self.values = {name: np.zeros((count, *getattr(self._states[0], name).shape)) for name in names}
@@ -141,7 +153,7 @@ class ThreadedStates:
 
     def advance(self, indices: Array, controls: Array, frame_skip: int, velocities: Array | None = None) -> None:
         """Step the states ``indices``; see `MujocoStates.advance`."""
-        model, step = self._model, mujoco.mj_step
+        model, step = self._model, self._step
         # MuJoCo computes contact forces only on demand; Gymnasium demands them after each step.
         forces = mujoco.mj_rnePostConstraint if "cfrc_ext" in self.values else None
 

@@ -124,8 +124,10 @@ def _read_metadata(folder: Path) -> _Metadata:
         content = json.loads(path.read_bytes())
         spaces = [content.get(f"{kind}_space") for kind in ("observation", "action")]
         described = [json.loads(space) if isinstance(space, str) else None for space in spaces]
-        environment = content.get("env_spec")
-        environment = json.loads(environment).get("id", "") if isinstance(environment, str) else ""
+        spec = content.get("env_spec")
+        spec = json.loads(spec) if isinstance(spec, str) else {}
+        # Arguments make another environment of the same id.
+        arguments = f" with the arguments {', '.join(spec['kwargs'])}" if spec.get("id") and spec.get("kwargs") else ""
         metadata = _Metadata(
             identifier=str(content.get("dataset_id") or folder),
             storage=content.get("data_format", "hdf5"),
@@ -133,7 +135,7 @@ def _read_metadata(folder: Path) -> _Metadata:
             episodes=content["total_episodes"],
             observation_space=described[0],
             action_space=described[1],
-            environment=str(environment),
+            environment=f"{spec.get('id') or ''}{arguments}",
             jpeg=bool(content.get("jpeg_encoding", True)),
             declared=content.get(DECLARED) is True,
         )

@@ -16,6 +16,8 @@ import numpy as np
 
 from offbench.basis.policy import Policy
 from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
+from offbench.behaviours.ladder import folder, ladder, read_rung
+from offbench.behaviours.mujoco_controllers import Balance, Reach
 from offbench.behaviours.pendulum_controllers import PendulumOptimal
 from offbench.environments.d4rl_maze_simulator import D4RLMazeSimulator
 from offbench.environments.pointmaze import PointMazeSimulator
@@ -77,12 +79,34 @@ def _pendulum(simulator: Simulator, seeds: Sequence[int]) -> Policy:
     return PendulumOptimal()
 
 
+def _balance(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    return Balance(double=simulator.observation_size == 9)
+
+
+def _reach(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+    return Reach()
+
+
+def _expert(ladder_of: str) -> tuple[Builder, str]:
+    """The best policy of a ladder, acting deterministically."""
+
+    def build(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+        best = ladder(ladder_of).expert.name
+        return read_rung(folder(ladder_of) / f"{best}.safetensors", simulator.action_low, simulator.action_high)
+
+    return build, f"the expert of the ladder {ladder_of}, trained there by soft actor-critic, acting without noise"
+
+
 LOW = (random_policy, "actions drawn uniformly between the action bounds")
 _STRAIGHT = (straight_to_the_goal, "D4RL's controller, which heads straight for the goal")
 _MAZES = [f"pointmaze-{size}{reward}" for size in ("umaze", "medium", "large") for reward in ("", "-dense")]
 HIGH: dict[str, tuple[Builder, str]] = {
     "pendulum": (_pendulum, "dynamic programming on a 201 by 201 grid of states, acting by one step of lookahead"),
     "pointmaze-stitch": (short_route, "waypoint controller along the short route, then holding the goal cell's centre"),
+    **{f"{robot}-v5": _expert(f"{robot}-v4") for robot in ("hopper", "halfcheetah", "walker2d")},
+    "invertedpendulum-v5": (_balance, "linear-quadratic regulator about the upright state"),
+    "inverteddoublependulum-v5": (_balance, "linear-quadratic regulator about the upright state"),
+    "reacher-v5": (_reach, "springs with damping towards the joint angles that put the fingertip on the target"),
     **dict.fromkeys(_MAZES, (_maze_runner, "waypoint controller along a shortest way, then holding the goal")),
     **dict.fromkeys(["maze2d-open", "maze2d-open-dense"], _STRAIGHT),
 }

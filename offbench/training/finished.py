@@ -22,6 +22,7 @@ from offbench.training.folder import Manifest, RunFolder
 from offbench.training.group import Group, GroupPolicy, halves
 from offbench.training.plan import Plan, config_of, torch_dtype
 from offbench.training.records import make_records
+from offbench.training.remarks import recorded_environment, task_remarks
 from offbench.training.scoring import played
 from offbench.training.teams import team
 from offbench.training.views import check_sizes
@@ -182,7 +183,11 @@ def evaluate(
         raise OffbenchError(f"the run in {run} was trained without a task; name one with --task")
     check_sizes(found, plan.observation_size, plan.action_size, f"the run in {run}")
     # A seed acts by itself, so that its returns are the same whoever plays them.
-    plan = plan.model_copy(update={"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False})
+    notes = list(plan.notes)
+    if task:
+        notes += [note for note in task_remarks(found, _recorded(plan)) if note not in notes]
+    scored = {"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False, "notes": notes}
+    plan = plan.model_copy(update=scored)
     groups = opened.groups(plan)
     work = Updates(plan, groups, found)
     count = _players(plan, work, found, workers)
@@ -193,6 +198,12 @@ def evaluate(
             evaluations = work.evaluate(AFTER_TRAINING, plan.steps)
     progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
     return make_records(plan, progress, found)
+
+
+def _recorded(plan: Plan) -> str:
+    """Id of the environment that the data of a run were recorded in, as far as its plan says; else that of its task."""
+    said = recorded_environment([note.removeprefix("data: ") for note in plan.notes])
+    return said or (plan.whole_task.environment if plan.whole_task else "")
 
 
 def _players(plan: Plan, work: Updates, task: Task, workers: int | None) -> int:

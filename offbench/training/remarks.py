@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from offbench.algorithms import registry
 from offbench.algorithms.published import published_scores
+from offbench.catalog.cards import cards
 from offbench.data.trajectories import Trajectories
-from offbench.environments.task import Task
+from offbench.environments.task import Task, tasks
+from offbench.environments.task import task as find_task
 from offbench.environments.task_facts import clock
 from offbench.lint.ends import lint_ends
 
@@ -27,8 +31,59 @@ def remarks(data: Trajectories, task: Task | None, name: str, found: Any) -> lis
     if registry.is_algorithm(found):
         told.append(_preset(name, found, data))
     if task is not None:
-        told += [f"task {task.name}: {difference}" for difference in task.known_differences]
+        told += task_remarks(task, recorded_in(data))
+        if data.provenance.task is None and recorded_task(data) == task.name:
+            told.append(f"task {task.name}: it is that of {task.environment}, in which the data say they were recorded")
     return list(dict.fromkeys(told))
+
+
+def task_remarks(task: Task, recorded: str) -> list[str]:
+    """How a task is known to differ from what the data come from, and whether they were recorded in its environment.
+
+    Args:
+        task: what a policy is scored in.
+        recorded: id of the environment of the data, empty where nothing says it.
+    """
+    told = [f"task {task.name}: {difference}" for difference in task.known_differences]
+    if recorded and recorded != task.environment:
+        how = "in another version" if _family(recorded) == _family(task.environment) else "elsewhere"
+        told.append(
+            f"task {task.name}: the data were recorded {how}, in {recorded} and not in {task.environment}, so that the "
+            "scores are none of the environment that was learned from"
+        )
+    return told
+
+
+def recorded_in(data: Trajectories) -> str:
+    """Id of the environment that data were recorded in: as they say, else that of their dataset's task; else empty."""
+    origin = data.provenance
+    if said := recorded_environment(origin.notes):
+        return said
+    known = cards().get(origin.like)
+    name = origin.task or (known.task if known else None)
+    return find_task(name).environment if name else ""
+
+
+def recorded_task(data: Trajectories) -> str | None:
+    """Name of the task of the environment, with no arguments, that data say they were recorded in; None if none is."""
+    said = recorded_environment(data.provenance.notes)
+    if f"recorded in {said}" not in data.provenance.notes:
+        return None
+    return next((each.name for each in tasks().values() if said in each.aliases), None)
+
+
+def recorded_environment(notes: Sequence[str]) -> str:
+    """Id of the environment that the notes of a reader name, empty where none does."""
+    found = [match[1] for note in notes if (match := _RECORDED.match(note))]
+    return found[0] if found else ""
+
+
+_RECORDED = re.compile(r"recorded in (\S+-v\d+)(?:\s|$)")
+
+
+def _family(environment: str) -> str:
+    """An id of Gymnasium without its version."""
+    return environment.rpartition("-v")[0]
 
 
 def _preset(name: str, found: Any, data: Trajectories) -> str:

@@ -29,7 +29,7 @@ from offbench.training.loop import Training
 from offbench.training.options import Options, check_names, parted, signed
 from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
-from offbench.training.remarks import remarks
+from offbench.training.remarks import recorded_task, remarks
 from offbench.training.teams import obstacle, team
 from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, make_view
 from offbench.training.work import Updates, make_groups
@@ -76,7 +76,7 @@ def _trained(algorithm: str | type, dataset: str | Path | Trajectories, settings
     config = registry.configure(found, data.provenance.like or data.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
-    chosen = given or data.provenance.task
+    chosen = given or data.provenance.task or recorded_task(data)
     request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
     check_requirements(found, data)
     check_spaces(found, data)

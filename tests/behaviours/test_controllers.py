@@ -133,7 +133,7 @@ def test_the_runner_reaches_every_goal(name):
     assert episodes.returns.min() > 0
 
 
-@pytest.mark.parametrize("name", ["pendulum", "pointmaze-stitch", "pointmaze-umaze-dense"])
+@pytest.mark.parametrize("name", ["pendulum", "pointmaze-stitch", "pointmaze-umaze-dense", "reacher-v5"])
 def test_stored_references_are_found_again(name):
     chosen = task(name)
     pairs = ((references.LOW, chosen.low), (references.HIGH[name], chosen.high))

@@ -35,7 +35,7 @@ def test_every_reference_of_a_d4rl_card_is_d4rls_or_the_task_says_why_not():
 @pytest.mark.parametrize(
     ("name", "observations", "actions"),
     [("ant-v4", 111, 8), ("antmaze-umaze", 29, 8), ("maze2d-umaze", 4, 2), ("pen", 45, 24), ("hammer", 46, 26),
-     ("door", 39, 28), ("relocate", 39, 30)],
+     ("door", 39, 28), ("relocate", 39, 30), ("ant-d4rl", 111, 8)],
 )  # fmt: skip
 def test_simulated_observations_have_the_sizes_of_d4rls(name, observations, actions):
     simulator = make_simulator(task(name), 1)

@@ -19,7 +19,7 @@ from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.formats.hdf5 import read_hdf5
 
-ROBOTS = ["hopper", "halfcheetah", "walker2d"]
+ROBOTS = ["hopper", "halfcheetah", "walker2d", "ant"]
 # What MuJoCo derives from shapes: other for a cylinder than for a capsule of the same inertia.
 SHAPES = {"geom_type", "geom_size", "geom_rbound", "geom_aabb", "bvh_aabb", "dof_length"}
 # Where two of a body's principal inertias are equal, the axes are any, and with them what shortcuts MuJoCo may take.
@@ -69,8 +69,12 @@ def test_all_that_follows_from_masses_is_that_of_a_robot_made_of_cylinders(robot
             radius, length = float(geom.get("size", "").split()[0]), body.model.geom(geom.get("name")).size[1]
             geom.set("type", "cylinder")
             geom.set("size", f"{radius!r} {float(length + radius / 2)!r}")
-            if geom.attrib.pop("fromto", None):  # HalfCheetah's torso, along the x axis
+            if geom.attrib.pop("fromto", None) and robot != "ant":  # HalfCheetah's torso, along the x axis
                 geom.set("euler", f"0 {np.pi / 2!r} 0")
+            elif robot == "ant":
+                placed = body.model.geom(geom.get("name"))
+                geom.set("pos", " ".join(map(repr, placed.pos.tolist())))
+                geom.set("quat", " ".join(map(repr, placed.quat.tolist())))
         if "margin" in geom.attrib and d4rl_dynamics.margins_add():
             geom.set("margin", repr(float(geom.attrib["margin"]) / 2))
     with _quiet():
@@ -106,9 +110,9 @@ def test_contacts_begin_at_the_larger_margin() -> None:
 
 
 def test_only_models_that_are_known_are_given_d4rls_dynamics() -> None:
-    ant = task("ant-v4").model_copy(update={"dynamics": "d4rl"})
-    with pytest.raises(OffbenchError, match=r"D4RL's dynamics are known for Hopper-v4, .*not for Ant-v4"):
-        make_environment(ant)
+    swimmer = task("hopper-v4").model_copy(update={"dynamics": "d4rl", "environment": "Swimmer-v4"})
+    with pytest.raises(OffbenchError, match=r"D4RL's dynamics are known for Hopper-v4, .*not for Swimmer-v4"):
+        make_environment(swimmer)
     heavy = make_environment(task("hopper-v4"))
     heavy.unwrapped.model.body_mass[2] *= 1.01  # type: ignore[attr-defined]
     with pytest.raises(OffbenchError, match="the model of Hopper-v4 is not Gymnasium's"):
@@ -136,7 +140,7 @@ def test_the_batched_simulator_equals_the_single_environment_exactly(robot: str)
             for mine, its in zip(got, expected, strict=True):
                 np.testing.assert_array_equal(mine, its)
             apart = max(apart, float(np.abs(got.observations - other.observations).max()))
-    assert got.terminations.all() == (robot != "halfcheetah")
+    assert got.terminations.all() == (robot in ("hopper", "walker2d"))
     assert apart > 0.1
 
 
@@ -168,3 +172,48 @@ def test_the_recorded_steps_come_out(shared: Path, robot: str) -> None:
     assert np.median(found) < 1e-6
     assert found.max() < 1e-4
     assert np.median(differences(f"{robot}-v4", data)) > 5e-3
+
+
+def test_ants_recorded_steps_come_out(shared: Path) -> None:
+    data = read_hdf5(shared / "real" / "d4rl_ant" / "ant_medium-v2.hdf5")
+    found = differences("ant-d4rl", data)
+    assert len(found) == 1998
+    assert np.median(found) < 5e-7
+    assert found.max() < 1e-5
+    assert np.median(differences("ant-v4", data)) > 5e-3
+
+
+def test_ants_recorded_observations_and_rewards_come_out(shared: Path) -> None:
+    data = read_hdf5(shared / "real" / "d4rl_ant" / "ant_medium-v2.hdf5")
+    body: Any = make_environment(task("ant-d4rl")).unwrapped
+    body.reset(seed=0)
+    assert data.rewards is not None
+    before = None
+    for step in range(300):
+        mujoco.mj_resetData(body.model, body.data)
+        body.set_state(data.extras["qpos"][step], data.extras["qvel"][step])
+        observation, reward, *_, info = body.step(data.actions[step])
+        assert observation.shape == (111,)
+        assert not observation[27:].any()  # contact forces, cut to the zeros that were recorded
+        np.testing.assert_allclose(observation, data.observations[step + 1], atol=1e-5)
+        # The torso's place is that of before the last stage, as it was when recording.
+        place = body.data.body("torso").xpos[0]
+        if before is not None:
+            forward = (place - before) / body.dt
+            assert reward - info["reward_forward"] + forward == pytest.approx(data.rewards[step], abs=1e-5)
+        before = place
+
+
+def test_the_plain_method_is_mujocos_where_nothing_turns_freely() -> None:
+    """Hopper's joints are slides and hinges, which all methods move alike."""
+    body: Any = make_environment(task("hopper-v4")).unwrapped
+    body.reset(seed=0)
+    other = mujoco.MjData(body.model)
+    mujoco.mj_copyData(other, body.model, body.data)
+    for step in range(30):
+        body.data.ctrl[:] = other.ctrl[:] = np.sin(np.arange(3) + step)
+        mujoco.mj_step(body.model, body.data, 4)
+        d4rl_dynamics.runge_kutta(body.model, other, 4)
+        np.testing.assert_allclose(other.qpos, body.data.qpos, atol=1e-9)
+        np.testing.assert_allclose(other.qvel, body.data.qvel, atol=1e-7)
+        assert other.time == pytest.approx(body.data.time)

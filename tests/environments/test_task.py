@@ -28,7 +28,7 @@ def test_d4rl_constants():
     assert task("halfcheetah-v4").score(4770) == pytest.approx(100 * (4770 + 280.178953) / (12135 + 280.178953))
     assert task("walker2d-v4").low.mean == 1.629008
     assert "D4RL" in hopper.low.source
-    for robot in ("hopper", "halfcheetah", "walker2d"):
+    for robot in ("hopper", "halfcheetah", "walker2d", "ant"):
         recorded, today = task(f"{robot}-d4rl"), task(robot)
         assert (recorded.low, recorded.high, recorded.environment) == (today.low, today.high, today.environment)
         assert (recorded.dynamics, today.dynamics, today.name) == ("d4rl", "installed", f"{robot}-v4")
@@ -39,8 +39,9 @@ def test_measured_references_carry_their_uncertainty():
         if "measured" in each.low.source:
             for measured in (each.low, each.high):
                 assert measured.standard_error is not None
-                assert measured.standard_error > 0
-                assert measured.episodes == 1000
+                # A pendulum that is kept upright earns the same in every episode.
+                assert measured.standard_error > 0 or (each.name == "invertedpendulum-v5" and measured.mean == 1000)
+                assert measured.episodes in (200, 1000)
 
 
 def test_aliases_and_near_names():
