@@ -245,6 +245,7 @@ def _assemble(
         actions=row["actions"],
         rewards=row["rewards"],
         extras=extras,
+        final_observations=recorded[ends],
         action_range=declared or action_range(folder, metadata.action_space, row["actions"], notes),
         provenance=Provenance(dataset=metadata.identifier, notes=tuple(notes)),
     )

@@ -167,9 +167,11 @@ class Check:
 
     @property
     def deviation(self) -> float:
-        """Mean less reference in standard errors of the difference; 0 where both are equal and certain."""
-        together = float(np.hypot(self.error, self.reference_error))
-        return 0.0 if self.mean == self.reference.mean else float(np.divide(self.mean - self.reference.mean, together))
+        """Mean less reference in standard errors of the difference; infinite where both are certain and not equal."""
+        difference, together = self.mean - self.reference.mean, float(np.hypot(self.error, self.reference_error))
+        if together == 0:
+            return 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
+        return difference / together
 
 
 def check(task: Task, builder: Builder, reference: Reference, episodes: int = EPISODES) -> Check:
@@ -239,7 +241,7 @@ def _print_checks(chosen: Task, episodes: int) -> None:
         print(f"| `{chosen.name}` | not simulated: {error} |", flush=True)
         return
     if builder := {**HIGH, **PUBLISHED}.get(chosen.name):
-        print(row(chosen, builder[1], check(chosen, builder[0], chosen.high, episodes)), flush=True)
+        print(row(chosen, "controller", check(chosen, builder[0], chosen.high, episodes)), flush=True)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,16 @@ def test_the_point_moves_as_observed_and_the_goal_is_shown_where_it_is_known(scr
     assert len(red_and_green(shown.frames[0])[0]) > 10
 
 
+def test_d4rls_mazes_are_drawn_from_their_observations(screen):
+    ant, ball = np.zeros((2, 29)), np.array([[1.0, 3.0, 0, 0], [3.0, 3.0, 0, 0]])
+    ant[:, 2:4] = [0.5, 1.0]
+    ant[1, 0] = 4
+    for name, states in (("antmaze-umaze", ant), ("maze2d-umaze", ball)):
+        first, second = film(task(name), episode(states), every=1).frames
+        assert first.std() > 10
+        assert np.abs(first.astype(int) - second).max() > 50
+
+
 def cart_pole() -> Task:
     ends = [Reference(mean=mean, policy="none", source="none") for mean in (0, 1)]
     return Task(name="cart", environment="InvertedPendulum-v5", episode_limit=10, low=ends[0], high=ends[1])
