@@ -56,7 +56,7 @@ class Options:
         """Raises OffbenchError at a number that cannot be meant."""
         for name in ("steps", "episodes", "evaluate_every", "checkpoint_every", "group", "workers"):
             check_count(name, getattr(self, name))
-        if isinstance(self.seeds, int):
+        if isinstance(self.seeds, int) and self.seeds > 0:  # the others are refused below
             check_count("seeds", self.seeds)
         chosen = self.chosen_seeds
         if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
