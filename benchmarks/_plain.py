@@ -22,11 +22,11 @@ from offbench.algorithms.base import View
 
 
 def mlp(inputs: int, hidden: tuple[int, ...], outputs: int, norm: str = "none") -> nn.Sequential:
-    """Linear layers with ReLU between them; ``norm`` is layer normalisation before or after it."""
+    """Linear layers with ReLU between them; ``norm`` is layer normalisation with flax's epsilon, before or after."""
     layers: list[nn.Module] = []
     for size in hidden:
-        layers += [nn.Linear(inputs, size), *([nn.LayerNorm(size)] if norm == "before" else []), nn.ReLU()]
-        layers += [nn.LayerNorm(size)] if norm == "after" else []
+        layers += [nn.Linear(inputs, size), *([nn.LayerNorm(size, eps=1e-6)] if norm == "before" else []), nn.ReLU()]
+        layers += [nn.LayerNorm(size, eps=1e-6)] if norm == "after" else []
         inputs = size
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
@@ -49,11 +49,13 @@ def polyak(target: nn.Module, source: nn.Module, rate: float) -> None:
         old.data.copy_((1 - rate) * old.data + rate * new.data)
 
 
-def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """tanh of a Gaussian and its log-density."""
+def squashed(mean: Tensor, log_std: Tensor, noise: Tensor, epsilon: float = 0.0) -> tuple[Tensor, Tensor]:
+    """tanh of a Gaussian and its log-density, with ``epsilon`` beside the slope of tanh."""
     std = log_std.exp()
     u = mean + std * noise
     slope = 2 * (math.log(2) - u - functional.softplus(-2 * u))
+    if epsilon:
+        slope = torch.log(1 - torch.tanh(u) ** 2 + epsilon)
     return torch.tanh(u), (Normal(mean, std).log_prob(u) - slope).sum(-1)
 
 
@@ -415,7 +417,7 @@ class SACN(Plain):
 
     def drawn(self, name: str, s: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = self.actor(s).chunk(2, 1)
-        return squashed(mean, log_std.clamp(*self.c.log_std_range), self.normal(name, like))
+        return squashed(mean, log_std.clamp(*self.c.log_std_range), self.normal(name, like), 1e-6)
 
     def learn(self, s: Tensor, a: Tensor, r: Tensor, s_next: Tensor, terminal: Tensor) -> None:
         c = self.c

@@ -80,7 +80,6 @@ def test_its_data_hold_the_next_action(toy):
     ("dataset", "expected"),
     [
         ("d4rl/hopper-medium-replay-v2", (0.05, 0.5, 1e-3, 1e-3, 1024, 0.99, "none")),
-        ("offbench/hopper/medium-replay-v0", (0.05, 0.5, 1e-3, 1e-3, 1024, 0.99, "none")),
         ("d4rl/walker2d-random-v2", (0.01, 0.0, 1e-3, 1e-3, 1024, 0.99, "none")),
         ("d4rl/antmaze-umaze-v2", (0.003, 0.002, 3e-4, 5e-5, 256, 0.999, "times_100")),
         ("d4rl/antmaze-umaze-diverse-v2", (0.003, 0.001, 3e-4, 5e-5, 256, 0.999, "times_100")),

@@ -8,14 +8,13 @@ from offbench.errors import OffbenchError
 
 
 def sampled(algorithm, observations, noise):
-    """Actions and log-densities, the latter by torch.distributions."""
+    """Actions and log-densities, of which CORL's have 1e-6 beside the slope of tanh."""
     mean, log_std = algorithm.actor.network(algorithm.networks["actor"], observations).chunk(2, -1)
     std = torch.exp(log_std.clamp(-5, 2))
-    distribution = torch.distributions.TransformedDistribution(
-        torch.distributions.Normal(mean, std), torch.distributions.TanhTransform(cache_size=1)
-    )
-    actions = distribution.transforms[0](mean + std * noise)
-    return actions, distribution.log_prob(actions).sum(-1)[0]
+    before = mean + std * noise
+    actions = torch.tanh(before)
+    density = torch.distributions.Normal(mean, std).log_prob(before) - torch.log(1 - actions**2 + 1e-6)
+    return actions, density.sum(-1)[0]
 
 
 def spread(algorithm):

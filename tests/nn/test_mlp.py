@@ -101,3 +101,26 @@ def test_layer_normalisation_equals_torch_modules(norm_first):
         expected = torch.relu(norm(expected)) if norm_first else norm(torch.relu(expected))
     expected = expected @ parameters["layer2.weight"][0] + parameters["layer2.bias"][0]
     torch.testing.assert_close(mlp(parameters, x)[0], expected)
+
+
+def test_layer_normalisation_adds_its_epsilon_to_the_variance():
+    # By hand: a row (0, 2e-3) has mean 1e-3 and variance 1e-6, so that 1e-6 beside it divides by sqrt(2e-6).
+    for epsilon in (1e-5, 1e-6):
+        network = MLP(2, (2,), 1, layer_norm=True, norm_first=True, norm_epsilon=epsilon)
+        parameters = network.initialise([0], "x")
+        parameters["layer0.weight"] = torch.eye(2, dtype=torch.float64)[None]
+        parameters["layer0.bias"].zero_()
+        parameters["layer1.weight"] = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
+        parameters["layer1.bias"].zero_()
+        found = network(parameters, torch.tensor([[[0.0, 2e-3]]], dtype=torch.float64))
+        assert float(found) == pytest.approx(1e-3 / math.sqrt(1e-6 + epsilon), rel=1e-12)
+
+
+def test_the_output_of_an_orthogonal_network_may_be_small():
+    network = MLP(5, (8, 8), 3)
+    parameters = network.initialise([0, 1], "x", "orthogonal", output_gain=0.01)
+    for layer, gain in enumerate((2**0.5, 2**0.5, 0.01)):
+        for weight in parameters[f"layer{layer}.weight"]:
+            singular = torch.linalg.svdvals(weight)
+            torch.testing.assert_close(singular, torch.full_like(singular, gain))
+        assert not parameters[f"layer{layer}.bias"].any()

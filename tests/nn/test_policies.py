@@ -91,3 +91,14 @@ def test_the_free_gaussian_clips_what_it_samples_and_not_its_density():
     torch.testing.assert_close(policy.sample(parameters, states, noise), (mean + noise).clamp(-1, 1))
     expected = torch.distributions.Normal(mean, 1.0).log_prob(0.5 * torch.ones_like(mean)).sum(-1)
     torch.testing.assert_close(policy.log_prob(parameters, states, 0.5 * torch.ones_like(mean)), expected)
+
+
+def test_an_epsilon_bounds_what_an_action_at_the_edge_adds_to_the_entropy():
+    # By hand: log(1 + 1e-6) at 0, and log(1e-6) far out, where the exact slope has the logarithm 2 log 2 - 2u.
+    u = torch.tensor([0.0, 1.0, 40.0], dtype=torch.float64)
+    found = log_tanh_slope(u, 1e-6)
+    expected = torch.tensor(
+        [math.log(1 + 1e-6), math.log(1 / math.cosh(1) ** 2 + 1e-6), math.log(1e-6)], dtype=torch.float64
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(log_tanh_slope(u)[2], torch.tensor(2 * math.log(2) - 80, dtype=torch.float64))
