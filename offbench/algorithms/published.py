@@ -18,7 +18,7 @@ class PublishedScore:
         dataset: its id.
         mean, std: over the seeds, std the population's.
         seeds: how many runs.
-        updates: gradient updates of each run.
+        updates: gradient updates of each run; None where the source does not say.
         source: project and commit; ``datasets/published/README.md`` says more.
     """
 
@@ -28,7 +28,7 @@ class PublishedScore:
     mean: float
     std: float
     seeds: int
-    updates: int
+    updates: int | None
     source: str
 
 
@@ -43,7 +43,7 @@ def published_scores(algorithm: str | None = None) -> list[PublishedScore]:
                 mean=float(row["mean"]),
                 std=float(row["std"]),
                 seeds=int(row["seeds"]),
-                updates=int(row["updates"]),
+                updates=int(row["updates"]) if row["updates"] else None,
                 source=row["source"],
             )
             for row in csv.DictReader(file)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache, lru_cache
 from pathlib import Path
 
 from offbench.catalog.cards import Card, File, cards
-
-_BLOCK = 2**20  # bytes
+from offbench.catalog.content import Content
 
 
 def identify(path: Path) -> tuple[Card, bool] | None:
@@ -20,7 +18,8 @@ def identify(path: Path) -> tuple[Card, bool] | None:
         return None
     state = path.stat()
     for card, file in _single_files():
-        if file.size == state.st_size and _matches(path, file, state.st_size, state.st_mtime_ns, state.st_ino):
+        known = Content(file.size, file.sha256, file.md5)
+        if file.size == state.st_size and known.is_certain and _holds(path, known, state.st_mtime_ns, state.st_ino):
             return card, True
     return next(((card, False) for card, file in _single_files() if file.name == path.name), None)
 
@@ -40,17 +39,7 @@ def _single_files() -> tuple[tuple[Card, File], ...]:
     return tuple((card, card.files[0]) for card in cards().values() if len(card.files) == 1)
 
 
-def _matches(path: Path, file: File, *state: int) -> bool:
-    if file.sha256 is not None:
-        return _digest(path, "sha256", *state) == file.sha256
-    return file.md5 is not None and _digest(path, "md5", *state) == file.md5
-
-
 @lru_cache(maxsize=64)
-def _digest(path: Path, kind: str, *state: int) -> str:
-    """The digest of a file's content; ``state`` (size, time, inode) tells a changed file from the one seen before."""
-    made = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            made.update(block)
-    return made.hexdigest()
+def _holds(path: Path, known: Content, *state: int) -> bool:
+    """Whether a file has this content; ``state`` (time, inode) tells a changed file from the one seen before."""
+    return not known.wrong(path)

@@ -234,7 +234,7 @@ def _roll_out(
         lambda done: progress(done, transitions),
     )
     assert data.actions is not None
-    before = np.arange(data.steps) + np.repeat(np.arange(len(data)), data.lengths)
+    before = data.sources
     log_probs = _acting(policy, low, high).log_prob(data.observations[before], data.actions)
     return replace(data, extras={"action_log_probs": log_probs.astype(np.float32)})
 

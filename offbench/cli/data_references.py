@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import names_object, search_current_folder
 from offbench.basis.policy import Policy
 from offbench.cli.data_sources import whole
@@ -81,16 +82,12 @@ def _builder(name: str) -> Builder:
         raise OffbenchError(f"the policy {name!r} is not named as module:Class")
     search_current_folder()
     module, _, attribute = name.partition(":")
-    try:
+    with staying(), foreign(name, lambda why: f"the policy {name} cannot be imported: {why}"):
         made = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # anything may come from a module that is run for the first time
-        raise OffbenchError(f"the policy {name} cannot be imported: {error}") from error
 
     def build(simulator: Simulator, seeds: Sequence[int]) -> Policy:
-        try:
+        with foreign(name, lambda why: f"the policy {name} cannot be made without arguments: {why}"):
             return CheckedPolicy(made(), name, len(simulator.action_low))
-        except Exception as error:
-            raise OffbenchError(f"the policy {name} cannot be made without arguments: {error}") from error
 
     return build
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from offbench.data.trajectories import Array
 
-# In recorded locomotion, mazes and manipulation (D4RL, NeoRL-2, OGBench) no step in an episode moved farther than 1.1
-# but for the buttons of a puzzle, few of many components; most resets move farther than 3, and in more than a tenth of
-# the components beyond the usual.
+# In slices of ten files of D4RL, four of NeoRL-2 and four regenerated ones of OGBench no step in an episode moved
+# farther than 1.1 but for the buttons of a puzzle, few of many components; most resets move farther than 3, and in
+# more than a tenth of the components beyond the usual.
 _STEP, _JUMP, _SHARE = 1.0, 3.0, 0.1
 # Steps of which at most so many are twice as far as all others are no steps.
 _APART, _FEW = 2.0, 0.02

@@ -46,21 +46,12 @@ POINT_MAZES = {
         "############",
     ),
 }  # fmt: skip
-ANT_MAZES = {
-    "umaze": ("#####", "#r..#", "###.#", "#g..#", "#####"),
-    "medium": ("########", "#r.##..#", "#..#...#", "##...###", "#..#...#", "#.#..#.#", "#...#.g#", "########"),
-    "large": (
-        "############",
-        "#r...#.....#",
-        "#.##.#.#.#.#",
-        "#......#...#",
-        "#.####.###.#",
-        "#..#.#.....#",
-        "##.#.#.#.###",
-        "#..#...#.g.#",
-        "############",
-    ),
-}  # fmt: skip
+# The ant's larger mazes are the point's, walked from the first cell.
+ANT_MAZES = {"umaze": ("#####", "#r..#", "###.#", "#g..#", "#####")} | {
+    size: (cells[0], cells[1].replace(".", "r", 1), *cells[2:])
+    for size, cells in POINT_MAZES.items()
+    if size in ("medium", "large")
+}
 
 
 class D4RLMaze(gymnasium.Env[Array, Array]):

@@ -98,12 +98,14 @@ def _pointmaze(t: Trajectories, dense: bool, observed: bool) -> Expected | None:
 
 def _before(t: Trajectories) -> Array:
     """(steps, observation), in which each step acts."""
-    return t.observations[np.arange(t.steps) + np.repeat(np.arange(len(t)), t.lengths)]
+    before: Array = t.observations[t.sources]
+    return before
 
 
 def _after(t: Trajectories) -> Array:
     """(steps, observation), to which each step leads."""
-    return t.observations[np.arange(t.steps) + np.repeat(np.arange(len(t)), t.lengths) + 1]
+    after: Array = t.observations[t.sources + 1]
+    return after
 
 
 def _after_known(t: Trajectories) -> Array:

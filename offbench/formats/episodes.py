@@ -59,6 +59,32 @@ def from_episodes(path: Path, episodes: Sequence[Episode], notes: list[str], unr
     Raises:
         DataError: none, one without a step, columns of unequal length or shape, or values that are not finite.
     """
+    _check_rows(path, episodes)
+    known = np.array([each.final is not None for each in episodes])
+    if not known.all():
+        notes.append("final observations were not recorded; the last one of an episode repeats the one before")
+    columns = _columns(path, episodes)
+    to_float32(columns, notes)
+    extras = _common(episodes, unread)
+    notes += not_read(sorted(unread))
+    offsets = np.cumsum([0, *(len(each.observations) for each in episodes)], dtype=np.int64)
+    terminations = np.concatenate([each.terminations.astype(bool) for each in episodes])
+    truncations = np.zeros(len(terminations), dtype=bool)
+    truncations[offsets[1:] - 1] = [each.truncated for each in episodes]
+    return Trajectories(
+        observations=columns["observations"],
+        offsets=offsets,
+        terminations=terminations,
+        truncations=truncations & ~terminations,
+        actions=columns["actions"],
+        rewards=columns.get("rewards"),
+        extras=extras,
+        final_observations=known,
+        provenance=Provenance(dataset=str(path), notes=tuple(notes)),
+    )
+
+
+def _check_rows(path: Path, episodes: Sequence[Episode]) -> None:
     if not episodes:
         raise DataError(f"{path} has no episodes; at least one would be right")
     for each in episodes:
@@ -68,16 +94,14 @@ def from_episodes(path: Path, episodes: Sequence[Episode], notes: list[str], unr
                 raise DataError(f"{name} of {each.name} of {path} has {len(column)} rows; {rows} would be right")
         if rows == 0:
             raise DataError(f"{each.name} of {path} has no step; at least one would be right")
-    lengths = np.array([len(each.observations) for each in episodes], dtype=np.int64)
-    known = np.array([each.final is not None for each in episodes])
-    if not known.all():
-        notes.append("final observations were not recorded; the last one of an episode repeats the one before")
-    finals = [each.observations[-1] if each.final is None else each.final for each in episodes]
-    observations = [
-        part
-        for each, final in zip(episodes, finals, strict=True)
-        for part in (each.observations, np.asarray(final)[None])
-    ]
+
+
+def _columns(path: Path, episodes: Sequence[Episode]) -> dict[str, Array]:
+    """Observations, T+1 rows an episode, actions as vectors and, where there are some, rewards."""
+    observations = []
+    for each in episodes:
+        final = each.observations[-1] if each.final is None else each.final
+        observations += [each.observations, np.asarray(final)[None]]
     columns = {"observations": _joined(path, "observations", observations)}
     for name in episodes[0].steps:
         parts = [each.steps[name] for each in episodes if name in each.steps]
@@ -86,30 +110,11 @@ def from_episodes(path: Path, episodes: Sequence[Episode], notes: list[str], unr
                 f"{len(parts)} of {len(episodes)} episodes of {path} have {name}; all or none would be right"
             )
         columns[name] = _joined(path, name, parts)
-    if columns["observations"].ndim == 1:
-        columns["observations"] = columns["observations"][:, None]
-    if columns["actions"].ndim == 1:
-        columns["actions"] = columns["actions"][:, None]
+    for name in ("observations", "actions"):
+        columns[name] = columns[name].reshape(len(columns[name]), -1) if columns[name].ndim == 1 else columns[name]
     if "rewards" in columns:
         columns["rewards"] = columns["rewards"].reshape(-1)
-    to_float32(columns, notes)
-    extras = _common(episodes, unread)
-    notes += not_read(sorted(unread))
-    terminations = np.concatenate([each.terminations.astype(bool) for each in episodes])
-    truncations = np.zeros(len(terminations), dtype=bool)
-    last = np.cumsum(lengths) - 1
-    truncations[last] = [each.truncated for each in episodes]
-    return Trajectories(
-        observations=columns["observations"],
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        terminations=terminations,
-        truncations=truncations & ~terminations,
-        actions=columns["actions"],
-        rewards=columns.get("rewards"),
-        extras=extras,
-        final_observations=known,
-        provenance=Provenance(dataset=str(path), notes=tuple(notes)),
-    )
+    return columns
 
 
 def joined_entries(entries: Mapping[str, Array], unread: set[str]) -> tuple[Array, list[str]]:

@@ -91,7 +91,19 @@ def _of_states(
     notes: list[str],
     action_range: tuple[Array, Array] | None,
 ) -> Trajectories:
-    """Where rows of states are marked: by ``is_last``, whose terminals are of states, or by ``valids``, of steps."""
+    """Where rows of states are marked: by ``is_last``, whose terminals are of states, or by ``valids``, of steps.
+
+    Raises:
+        DataError: another flag stands beside them, of which nothing says whether it is of states or of steps.
+    """
+    read = {"terminals", "is_first", "is_last"} | ({"valids", "masks"} if "valids" in columns else set())
+    others = sorted(names[role] for role in columns.keys() & set(FLAGS) - read)
+    if others:
+        marks = names["valids" if "valids" in columns else "is_last"]
+        raise DataError(
+            f"{path} marks rows of states by {marks}, beside which {', '.join(others)} cannot be read; say what "
+            "terminates by terminals, or leave it out"
+        )
     if "valids" not in columns:
         terminal = columns.get("terminals")
         return from_state_rows(path, columns, infos, columns["is_last"], terminal, notes, action_range)

@@ -46,12 +46,8 @@ def lint(trajectories: Trajectories, task: TaskFacts | None = None) -> list[Find
     codes = {finding.code for finding in findings}
     if "reset-inside-episode" in codes:  # which says the same of the same rows, and knows it for sure
         findings = [finding for finding in findings if finding.code != "jump-inside-episode"]
-    return ordered(findings + reading(trajectories))
-
-
-def reading(trajectories: Trajectories) -> list[Finding]:
-    """What their reader noted, among it what it did not read."""
-    return [Finding("note", "reading", note) for note in trajectories.provenance.notes]
+    findings += [Finding("note", "reading", note) for note in trajectories.provenance.notes]
+    return ordered(findings)
 
 
 # -------------------------------------------------------------------- columns and actions

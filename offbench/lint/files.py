@@ -6,8 +6,7 @@ as Trajectories.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from offbench.formats import table
 from offbench.formats.row_ends import end_flags, jump_mask, unmasked
 from offbench.formats.row_names import FLAGS
 from offbench.formats.rows import from_rows, usable_infos
-from offbench.lint.checks import lint, reading
+from offbench.lint.checks import lint
 from offbench.lint.findings import Array, Finding, Severity, TaskFacts, ordered
 
 
@@ -39,10 +38,7 @@ def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | Non
     rows = found.raw_rows(path)
     if rows is None:
         return lint(found.read(path, verify=True), task)
-    findings = lint_rows(path, *rows, task)
-    with suppress(DataError):  # which lint_rows has named
-        findings += reading(found.read(path, episode_limit=task.episode_limit if task else None))
-    return ordered(findings)
+    return _linted(path, *rows, task, lambda limit: found.read(path, episode_limit=limit))
 
 
 def lint_rows(
@@ -52,21 +48,35 @@ def lint_rows(
 
     Rows that cannot become Trajectories get the checks of rows only.
     """
+
+    def read(limit: int | None) -> Trajectories:
+        usable = usable_infos(infos, len(columns["observations"]), [])
+        made = from_rows(path, columns, usable, [], episode_limit=limit)
+        return replace(made, provenance=replace(made.provenance, notes=()))  # of reading a file, which this is not
+
+    return _linted(path, columns, infos, task, read)
+
+
+def _linted(
+    path: Path,
+    columns: Mapping[str, Array],
+    infos: Mapping[str, Array],
+    task: TaskFacts | None,
+    read: Callable[[int | None], Trajectories],
+) -> list[Finding]:
+    """What is found in rows, and in the Trajectories that ``read`` makes of them, given an episode limit."""
     named = dict(columns) | {f"infos/{name}": column for name, column in infos.items()}
     findings = [*_lengths(named), *_finite(named), *_flags(columns)]
     if any(finding.severity == "error" for finding in findings):
         return ordered(findings)
-    usable = usable_infos(infos, len(columns["observations"]), [])
     try:
         said = _said(path, columns)
         findings += [] if said is None else _ends(said, task)
         limit = None if task is None or _tells_timeouts(columns) else task.episode_limit
-        trajectories = from_rows(path, columns, usable, [], episode_limit=limit)
+        trajectories = read(limit)
     except DataError as error:
         return ordered([*findings, Finding("error", "unreadable", str(error))])
     findings += _copied(columns, trajectories)
-    # How the rows were read is said of the file, which holds more.
-    trajectories = replace(trajectories, provenance=replace(trajectories.provenance, notes=()))
     known = {finding.code for finding in findings}
     return ordered([*findings, *(each for each in lint(trajectories, task) if each.code not in known)])
 

@@ -11,7 +11,6 @@ together. Nothing in the folder is replaced or removed that the run cannot show 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
+from offbench.catalog.content import digest
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord, RunRecord, digest_of
 from offbench.evaluation.record_files import read_record, write_record
@@ -155,11 +155,11 @@ class RunFolder:
 
     def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor] | None = None) -> None:
         """Make ``progress`` and ``state``, if there is one, the run's checkpoint, in one rename."""
-        name, digest = None, None
+        name, checksum = None, None
         if state is not None:
             name = f"checkpoint-{progress.step:09d}.safetensors"
-            digest = self._write_checkpoint(self.path / name, plan, state)
-        manifest = Manifest(plan=plan, progress=progress, checkpoint=name, checkpoint_digest=digest)
+            checksum = self._write_checkpoint(self.path / name, plan, state)
+        manifest = Manifest(plan=plan, progress=progress, checkpoint=name, checkpoint_digest=checksum)
         manifest.digest = manifest.own_digest
         with atomic(self.path / "manifest.json") as temporary:
             temporary.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
@@ -185,7 +185,7 @@ class RunFolder:
         tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
         with atomic(path) as temporary:
             safetensors.torch.save_file(tensors, temporary, metadata={_RUN: plan.settings_digest})
-            return _digest(temporary)
+            return digest(temporary)
 
     def state(self, manifest: Manifest) -> dict[str, torch.Tensor]:
         """The checkpoint's tensors.
@@ -197,7 +197,7 @@ class RunFolder:
         try:
             if path.is_symlink():
                 raise OffbenchError(f"the checkpoint {path} is a link; the file that the run wrote would be right")
-            if _digest(path) != manifest.checkpoint_digest:
+            if digest(path) != manifest.checkpoint_digest:
                 raise OffbenchError(
                     f"the checkpoint {path} is not the one that the run wrote: it was damaged or belongs to another; "
                     "train the run anew"
@@ -210,14 +210,6 @@ class RunFolder:
 
 
 _RUN = "offbench run"  # in a checkpoint's metadata: the digest of its plan's settings
-
-
-def _digest(path: Path) -> str:
-    made = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            made.update(block)
-    return made.hexdigest()
 
 
 def _is_checkpoint_of(path: Path, plan: Plan | None) -> bool:

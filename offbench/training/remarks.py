@@ -94,6 +94,6 @@ def _preset(name: str, found: Any, data: Trajectories) -> str:
     if preset is not None:
         values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
         told = f"preset of {like} ({preset.source}): {values}"
-    scores = {score.updates for score in published_scores(name) if score.dataset == like}
+    scores = {score.updates for score in published_scores(name) if score.dataset == like and score.updates}
     budgets = " or ".join(f"{updates:,}" for updates in sorted(scores))
     return f"{told}; the score published for {like} belongs to {budgets} updates" if budgets else told

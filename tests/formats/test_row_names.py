@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from flag_names import WAYS, first_rows, named, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from row_files import write
 
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
@@ -40,16 +40,6 @@ def whole_episodes(draw: st.DrawFn, inner: bool = False) -> Trajectories:
         actions=rng.uniform(-1, 1, (offsets[-1], 2)).astype(np.float32),
         rewards=rng.standard_normal(offsets[-1]).astype(np.float32),
     )
-
-
-def write(path: Path, columns: dict[str, Any]) -> Path:
-    if path.suffix == ".npz":
-        np.savez(path, **columns)
-        return path
-    with h5py.File(path, "w") as file:
-        for name, column in columns.items():
-            file[name] = column
-    return path
 
 
 def read(columns: dict[str, Any], suffix: str) -> Trajectories:
@@ -120,6 +110,14 @@ def test_two_columns_of_one_meaning_must_agree() -> None:
         read(columns | {"terminated": t.truncations}, ".npz")
     with pytest.raises(DataError, match=r"done of .* fits neither terminals nor the time-outs"):
         read(columns | {"done": np.arange(t.steps) % 2}, ".npz")
+
+
+@pytest.mark.parametrize("flag", ["done", "timeouts", "masks", "episode_ends"])
+def test_a_flag_beside_rows_of_states_that_may_be_of_either_is_refused(flag: str) -> None:
+    t = whole()
+    columns = WAYS["rows of states"](t)
+    with pytest.raises(DataError, match=rf"marks rows of states by is_last, beside which {flag} cannot be read"):
+        read(columns | {flag: columns["terminals"]}, ".npz")
 
 
 def test_no_name_has_two_roles() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from row_files import write
 
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
@@ -289,16 +290,6 @@ def test_a_file_that_cannot_tell_where_episodes_end_says_so():
 
 
 # -------------------------------------------------------------------- files
-
-
-def write(path: Path, columns: dict[str, np.ndarray]) -> Path:
-    if path.suffix == ".npz":
-        np.savez(path, **columns)
-        return path
-    with h5py.File(path, "w") as file:
-        for name, column in columns.items():
-            file[name] = column
-    return path
 
 
 @pytest.mark.parametrize("name", ["x.hdf5", "x.h5", "x.npz"])
