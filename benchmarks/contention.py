@@ -136,9 +136,10 @@ class Run:
         return (self.done - before) * len(self.plan.seeds) / (time.perf_counter() - started)
 
     def _advance(self, stop: int) -> None:
+        from offbench.training.group import BLOCK
         from offbench.training.schedule import Schedule
 
-        schedule = Schedule(len(self.alone.groups), self.done, stop, (50,))
+        schedule = Schedule(len(self.alone.groups), self.done, stop, (BLOCK,))
 
         def next_job() -> dict[str, Any] | None:
             piece = schedule.take()

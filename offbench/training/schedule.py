@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+LEAST = 10  # updates of the shortest piece, unless an interval ends: handing one over takes a few milliseconds
+
 
 class Schedule:
     """The way of all groups from one update to another, in pieces that processes take in turn.
 
     A piece ends at the multiples of ``intervals`` (a block of indices, a line of the log), so that a process that
-    becomes free finds work soon and every group is seen at each of them.
+    becomes free finds work soon and every group is seen at each of them. It is at most half of what the groups have
+    left on average: pieces shrink towards the stop, where whoever has none left waits for the others.
     """
 
     def __init__(self, groups: int, start: int, stop: int, intervals: Sequence[int]) -> None:
@@ -29,7 +32,10 @@ class Schedule:
             return None
         group = min(behind, key=lambda each: self.positions[each])
         start = self.positions[group]
-        self._taken[group] = min(self.stop, *((start // every + 1) * every for every in self.intervals))
+        left = sum(self.stop - position for position in self.positions)
+        longest = max(LEAST, left // (2 * len(self.positions)))
+        ends = ((start // every + 1) * every for every in self.intervals)
+        self._taken[group] = min(self.stop, start + longest, *ends)
         return group, start, self._taken[group]
 
     def give_back(self, group: int) -> None:
