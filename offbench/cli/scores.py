@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from offbench.basis.plain import plain
 from offbench.evaluation.record import RunRecord
 from offbench.report.rendering import render
 from offbench.report.table import build
@@ -19,5 +18,3 @@ def show_scores(records: Sequence[RunRecord]) -> None:
         return
     console = Console()
     print(render(build(records), "terminal", color=console.is_terminal, width=console.width), end="")
-    for note in dict.fromkeys(note for record in records for note in record.notes):
-        print(plain(f"note: {note}"))

@@ -214,4 +214,5 @@ def _csv_row(cell: Cell) -> dict[str, object]:
         "tuning_runs": max(one.tuning_runs for one in cell.group.records),
         "seed_list": " ".join(str(one.seed) for one in cell.group.records),
         "seed_scores": " ".join(repr(one.final_score) for one in cell.group.records),
+        "notes": _csv_name("; ".join(cell.notes)),
     }

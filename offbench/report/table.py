@@ -39,6 +39,11 @@ class Cell:
         """Gradient updates before the reported evaluation."""
         return self.group.records[0].evaluations[-1].step
 
+    @property
+    def notes(self) -> list[str]:
+        """What the records say that a reader of their numbers has to know, each once."""
+        return list(dict.fromkeys(note for record in self.group.records for note in record.notes))
+
 
 @dataclass(frozen=True)
 class Overall:
@@ -53,7 +58,13 @@ class Overall:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells in the order of dataset and algorithm; ``overall`` is empty for a single dataset."""
+    """Cells in the order of dataset and algorithm; ``overall`` is empty for a single dataset.
+
+    Attributes:
+        cells: the scores.
+        overall: of each algorithm that covers all datasets.
+        notes: what was left out, and what the records say that a reader of their numbers has to know.
+    """
 
     cells: tuple[Cell, ...]
     overall: tuple[Overall, ...]
@@ -77,7 +88,30 @@ def build(records: Sequence[RunRecord]) -> Table:
     for one in groups:
         rows.setdefault(one.dataset, []).append(one)
     cells = [cell for row in rows.values() for cell in _row(row)]
-    return Table(tuple(cells), tuple(_overall(cells)), tuple(notes))
+    return Table(tuple(cells), tuple(_overall(cells)), (*notes, *_remarks(cells)))
+
+
+def _remarks(cells: Sequence[Cell]) -> list[str]:
+    """Each note of the records once, with the cells that it is about unless it is about all of them."""
+    about: dict[str, list[Cell]] = {}
+    for cell in cells:
+        for note in cell.notes:
+            about.setdefault(note, []).append(cell)
+    return [
+        f"note: {note}" if len(those) == len(cells) else f"note on {_listed(those)}: {note}"
+        for note, those in about.items()
+    ]
+
+
+def _listed(cells: Sequence[Cell]) -> str:
+    datasets: dict[str, list[str]] = {}
+    for cell in cells:
+        datasets.setdefault(cell.group.dataset, []).append(cell.group.algorithm)
+    # What is said of the same algorithms on many datasets is said once.
+    alike: dict[str, list[str]] = {}
+    for dataset, algorithms in datasets.items():
+        alike.setdefault(", ".join(algorithms), []).append(dataset)
+    return "; ".join(f"{algorithms} on {', '.join(names)}" for algorithms, names in alike.items())
 
 
 def _row(groups: Sequence[Group]) -> list[Cell]:

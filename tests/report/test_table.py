@@ -5,6 +5,7 @@ import pytest
 from synthetic_records import make_evaluation, make_record, seeds, two_by_two
 
 from offbench.evaluation.statistics import bootstrap_interval
+from offbench.report.rendering import render
 from offbench.report.table import build
 
 
@@ -47,3 +48,19 @@ def test_the_interquartile_mean_is_over_all_runs_of_complete_algorithms() -> Non
     assert overall["bc"].interval == pytest.approx(expected)
     assert (overall["bc"].runs, overall["bc"].episodes) == (5, 10)
     assert build(seeds([1.0])).overall == ()
+
+
+def test_each_note_is_given_once_with_the_cells_that_it_is_about() -> None:
+    records = [
+        *seeds([1.0, 2.0], algorithm="bc", dataset="a", notes=["no preset", "read as it is"]),
+        *seeds([1.0, 2.0], algorithm="iql", dataset="a", notes=["read as it is", "preset of a"]),
+        *seeds([1.0, 2.0], algorithm="bc", dataset="b", notes=["no preset", "read as it is"]),
+    ]
+    assert build(records).notes == (
+        "note on bc on a, b: no preset",
+        "note: read as it is",
+        "note on iql on a: preset of a",
+    )
+    assert "note" not in "".join(build(seeds([1.0])).notes)
+    for form in ("terminal", "markdown", "latex", "csv"):
+        assert "read as it is" in render(build(records), form)
