@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -24,6 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import episode_files
 import h5py
 import numpy as np
 
@@ -38,6 +41,7 @@ from offbench.formats.npz import read_npz
 from offbench.formats.pickled_arrays import read_pickled_array
 from offbench.formats.preference_files import read_ipl
 from offbench.formats.table import recognise
+from offbench.formats.writers import export_minari
 
 SECONDS = 5.0
 
@@ -101,6 +105,8 @@ def trajectories() -> Trajectories:
 
 # -------------------------------------------------------------------- sound files, several of each kind
 
+Sample = bytes | dict[str, bytes]  # a file, or the files of a folder by name
+
 
 def hdf5_samples(folder: Path) -> list[bytes]:
     found = []
@@ -145,6 +151,38 @@ def pickle_samples(folder: Path) -> list[bytes]:
 
 def card_samples(folder: Path) -> list[bytes]:
     return [CARD]
+
+
+def ogbench_rows() -> dict[str, Any]:
+    """Two episodes of nine steps, a row longer each."""
+    kept = {name: rows()[name] for name in ("observations", "actions")}
+    return kept | {"terminals": np.arange(20) % 10 == 9, "qpos": np.zeros((20, 2)), "button_states": np.zeros((20, 1))}
+
+
+def episode_samples(folder: Path) -> list[bytes]:
+    """Files that keep episodes apart, and those of OGBench, whose episodes have a row more than they have steps."""
+    ogbench = io.BytesIO()
+    np.savez_compressed(ogbench, **ogbench_rows())
+    path = folder / "sample"
+    return [
+        episode_files.robomimic(path).read_bytes(),
+        episode_files.d3rlpy(path).read_bytes(),
+        ogbench.getvalue(),
+    ]
+
+
+def folder_samples(folder: Path) -> list[dict[str, bytes]]:
+    """LeRobot's and Minari's, and one of OGBench in two files."""
+    os.environ["MINARI_DATASETS_PATH"] = str(folder / "minari")
+    found = [episode_files.lerobot(folder / "lerobot", files=2), export_minari(trajectories(), "made/set-v0", None)[0]]
+    ogbench = folder / "ogbench"
+    ogbench.mkdir()
+    for number in range(2):
+        np.savez(ogbench / f"part-{number}.npz", **ogbench_rows())
+    return [
+        {str(path.relative_to(each)): path.read_bytes() for path in sorted(each.rglob("*")) if path.is_file()}
+        for each in (*found, ogbench)
+    ]
 
 
 # -------------------------------------------------------------------- mutations
@@ -244,6 +282,18 @@ def mutate_native(rng: random.Random, content: bytes, others: list[bytes]) -> by
     return length.to_bytes(8, "little") + header + content[size:]
 
 
+def mutate_member(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
+    """As the container wants it."""
+    return (mutate_npz if content[:2] == b"PK" else mutate)(rng, content, others)
+
+
+def mutate_folder(rng: random.Random, content: dict[str, bytes], others: list[dict[str, bytes]]) -> dict[str, bytes]:
+    """One file of it, which is missing now and then."""
+    name = rng.choice(sorted(content))
+    kept = {other: each for other, each in content.items() if other != name}
+    return kept if rng.random() < 0.05 else kept | {name: mutate_member(rng, content[name], list(content.values()))}
+
+
 # -------------------------------------------------------------------- reading
 
 
@@ -288,13 +338,35 @@ def read_pickle(path: Path) -> None:
     assert array.tobytes() is not None
 
 
-Mutate = Callable[[random.Random, bytes, list[bytes]], bytes]
-KINDS: dict[str, tuple[Callable[[Path], list[bytes]], Mutate, Callable[[Path], Any]]] = {
+def read_any(path: Path) -> None:
+    touch(recognise(path).read(path))
+
+
+def put(path: Path, sample: Sample) -> None:
+    """Write a file, or a folder in the place of the one before."""
+    if isinstance(sample, bytes):
+        path.write_bytes(sample)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    for name, content in sample.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+
+
+def half(sample: Sample) -> Sample:
+    if isinstance(sample, bytes):
+        return sample[: len(sample) // 2]
+    return {name: content[: len(content) // 2] for name, content in sample.items()}
+
+
+KINDS: dict[str, tuple[Callable[[Path], list[Any]], Callable[..., Any], Callable[[Path], Any]]] = {
     "hdf5": (hdf5_samples, mutate, read_any_hdf5),
     "npz": (npz_samples, mutate_npz, read_any_npz),
     "native": (native_samples, mutate_native, read_any_native),
     "pickle": (pickle_samples, mutate, read_pickle),
     "card": (card_samples, mutate, read_cards),
+    "episodes": (episode_samples, mutate_member, read_any),
+    "folder": (folder_samples, mutate_folder, read_any),
 }
 
 
@@ -313,19 +385,20 @@ def main(kind: str, first: int, count: int, folder: Path) -> None:
 
     sys.addaudithook(watch)
     warnings.simplefilter("ignore")
-    for name in ("raw_unicode_escape", "unicode_escape", "utf_16", "utf_8_sig"):
-        import_module(f"encodings.{name}")  # which tokenize, pickletools and the first look at a file may want
+    wide = [f"utf_{bits}{order}" for bits in (16, 32) for order in ("", "_le", "_be")]
+    for name in ("raw_unicode_escape", "unicode_escape", "utf_8_sig", *wide):
+        import_module(f"encodings.{name}")  # which tokenize, pickletools, json and the first look at a file may want
     import_module("unicodedata")
     for sample in samples:  # all other imports happen here, before anything is forbidden
-        path.write_bytes(sample)
+        put(path, sample)
         read(path)
-        path.write_bytes(sample[: len(sample) // 2])
+        put(path, half(sample))
         try_to_read(read, path)
     slowest = 0.0
     for seed in range(first, first + count):
         print(seed, flush=True)
         rng = random.Random(f"{kind} {seed}")
-        path.write_bytes(change(rng, rng.choice(samples), samples))
+        put(path, change(rng, rng.choice(samples), samples))
         signal.setitimer(signal.ITIMER_REAL, SECONDS)  # its default action ends the process, also within C
         start = time.perf_counter()
         watching = True

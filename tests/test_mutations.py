@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 WORKER = Path(__file__).with_name("mutation_worker.py")
-KINDS = ("hdf5", "npz", "native", "pickle", "card")
+KINDS = ("hdf5", "npz", "native", "pickle", "card", "episodes", "folder")
 GIBIBYTE = 2**30
 
 
@@ -44,7 +44,7 @@ def read_mutated(kind: str, first: int, count: int, folder: Path) -> dict[str, i
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_thousand_mutated_files_of_each_kind(kind: str, tmp_path: Path) -> None:
+def test_mutated_files_of_each_kind(kind: str, tmp_path: Path) -> None:
     outcomes = read_mutated(kind, 0, 10_000 // len(KINDS), tmp_path)
     # Both happen often, so that neither the mutations nor the readers are trivial.
     assert min(outcomes["read"], outcomes["refused"]) > 50

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
+from episode_files import LENGTHS, d3rlpy, lerobot, robomimic, whole
 
 import offbench
 from offbench.data.trajectories import Trajectories
@@ -19,24 +17,6 @@ from offbench.formats.d3rlpy_episodes import read_d3rlpy
 from offbench.formats.lerobot import read_lerobot
 from offbench.formats.robomimic import read_robomimic
 from offbench.formats.table import recognise
-
-LENGTHS = [3, 12, 2, 4, 5, 2, 3, 2, 2, 2, 4]  # more than ten, so that "demo_10" must not follow "demo_1"
-
-
-def whole() -> Trajectories:
-    """Episodes by turns terminated and truncated, with two entries of the observation: (T + 1, 2) and (T + 1, 1)."""
-    rng, offsets = np.random.default_rng(0), np.concatenate([[0], np.cumsum(LENGTHS)])
-    terminations, truncations = np.zeros((2, offsets[-1]), dtype=bool)
-    terminations[offsets[1::2] - 1], truncations[offsets[2::2] - 1] = True, True
-    return Trajectories(
-        rng.standard_normal((offsets[-1] + len(LENGTHS), 3)).astype(np.float32),
-        offsets,
-        terminations,
-        truncations,
-        rng.uniform(-1, 1, (offsets[-1], 2)).astype(np.float32),
-        rng.standard_normal(offsets[-1]).astype(np.float32),
-        extras={"states": rng.standard_normal((offsets[-1], 4))},
-    )
 
 
 def without_finals(t: Trajectories) -> np.ndarray:
@@ -48,28 +28,6 @@ def without_finals(t: Trajectories) -> np.ndarray:
 
 
 # -------------------------------------------------------------------- robomimic
-
-
-def robomimic(path: Path, **changes: Any) -> Path:
-    with h5py.File(path, "w") as file:
-        for number, one in enumerate(whole()):
-            columns = {
-                "obs/eef": one.observations[:-1, :2],
-                "obs/joint": one.observations[:-1, 2],
-                "obs/camera": np.zeros((one.steps, 4, 4, 3), np.uint8),
-                "next_obs/eef": one.observations[1:, :2],
-                "next_obs/joint": one.observations[1:, 2],
-                "actions": one.actions,
-                "rewards": one.rewards,
-                "dones": one.terminations.astype(np.int64),
-                "states": one.extras["states"],
-            } | changes
-            for name, column in columns.items():
-                if column is not None:
-                    file[f"data/demo_{number}/{name}"] = column
-        file["data"].attrs["env_args"] = json.dumps({"env_name": "Lift"})
-        file["mask/train"] = [b"demo_0"]
-    return path
 
 
 def test_robomimic(tmp_path: Path) -> None:
@@ -110,19 +68,6 @@ def test_broken_files_of_robomimic(tmp_path: Path, changes: dict[str, Any], sent
 # -------------------------------------------------------------------- d3rlpy
 
 
-def d3rlpy(path: Path, **changes: Any) -> Path:
-    t = whole()
-    with h5py.File(path, "w") as file:
-        columns: dict[str, Any] = {"columns": ["observations", "actions"], "num_episodes": len(t), "version": "2.1"}
-        for number, one in enumerate(t):
-            columns |= {f"observations_{number}": one.observations[:-1], f"actions_{number}": one.actions}
-            columns |= {f"rewards_{number}": one.rewards[:, None], f"terminated_{number}": bool(one.terminations[-1])}
-        for name, column in (columns | changes).items():
-            if column is not None:
-                file[name] = column
-    return path
-
-
 def test_d3rlpy(tmp_path: Path) -> None:
     path = d3rlpy(tmp_path / "buffer.h5")
     assert recognise(path).name == "d3rlpy"
@@ -151,31 +96,6 @@ def test_broken_dumps_of_d3rlpy(tmp_path: Path, changes: dict[str, Any], sentenc
 
 
 # -------------------------------------------------------------------- LeRobot
-
-
-def lerobot(folder: Path, files: int = 1, **changes: Any) -> Path:
-    t = whole()
-    frames = {
-        "observation.state": t.observations[t.sources][:, :2].tolist(),
-        "observation.effort": t.observations[t.sources][:, 2:].tolist(),
-        "action": t.actions.tolist(),
-        "next.reward": t.rewards,
-        "next.done": t.terminations,
-        "timestamp": np.arange(t.steps) / 10,
-        "frame_index": np.concatenate([np.arange(n) for n in t.lengths]),
-        "episode_index": np.repeat(np.arange(len(t)), t.lengths),
-        "task": ["lift"] * t.steps,
-    } | changes
-    table = pyarrow.table({name: column for name, column in frames.items() if column is not None})
-    (folder / "meta").mkdir(parents=True)
-    features = {"observation.images.top": {"dtype": "video"}, "action": {"dtype": "float32"}}
-    (folder / "meta" / "info.json").write_text(json.dumps({"codebase_version": "v3.0", "features": features}))
-    size = -(-t.steps // files)
-    for number in range(files):
-        path = folder / "data" / "chunk-000" / f"file-{number:03d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(table.slice(number * size, size), path)
-    return folder
 
 
 @pytest.mark.parametrize("files", [1, 3])
