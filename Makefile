@@ -8,7 +8,7 @@ READY := .venv/.installed
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # Tests run in as many processes as this one may use cores.
 WORKERS ?= $(shell $(BIN)/python -c 'from offbench.basis.cores import usable_cores; print(usable_cores())')
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 # Files whose names begin with _ are shared by the others; suite.py runs all tests several times, and is run by itself.
 BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))

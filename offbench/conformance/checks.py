@@ -20,6 +20,7 @@ from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
 from offbench.errors import OffbenchError
 from offbench.training.compilation import Step, compiler, update_step
 from offbench.training.export import TOLERANCE, largest_difference, need_libraries, to_onnx
+from offbench.training.group import BLOCK
 
 
 def shapes(subject: Subject) -> None:
@@ -102,12 +103,12 @@ def grouping(subject: Subject) -> None:
     alone, together = subject.group([3]), subject.group([0, 1, 2, 3, 4])
     far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))
     require(far == 0, "seed 3 begins with other parameters in a group of five than alone; draw them from the seed")
-    alone.advance(0, 100)
-    together.advance(0, 100)
+    alone.advance(0, 30)
+    together.advance(0, 30)
     far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))
     require(
         far < 1e-8,
-        f"seed 3 alone and in a group of five differ by {far:.2g} after 100 updates; nothing may be averaged, "
+        f"seed 3 alone and in a group of five differ by {far:.2g} after 30 updates; nothing may be averaged, "
         "normalised or clipped over the seed axis",
     )
 
@@ -128,10 +129,12 @@ def saving(subject: Subject) -> None:
 
 
 def resuming(subject: Subject) -> None:
-    """An interrupted run goes on exactly."""
-    whole, first, second = subject.trained([0, 1], 130), subject.trained([0, 1], 73), subject.group([0, 1])
-    second.algorithm.restore({name: value.clone() for name, value in first.algorithm.state().items()})
-    second.advance(73, 130)
+    """An interrupted run goes on exactly, from one block of indices into the next."""
+    stop, end = BLOCK - 7, BLOCK + 8
+    whole, second = subject.trained([0, 1], stop), subject.group([0, 1])
+    second.algorithm.restore({name: value.clone() for name, value in whole.algorithm.state().items()})
+    whole.advance(stop, end)
+    second.advance(stop, end)
     far = difference(whole.algorithm.state(), second.algorithm.state())
     require(
         far == 0,
@@ -159,8 +162,8 @@ def learning(subject: Subject) -> None:
     best = best_actions(observations)
     states = torch.from_numpy(np.asarray(g.data.scaling.states(observations))).expand(2, -1, -1)
     missed: list[float] = []
-    for updates in range(0, LEARNING_UPDATES, 200):
-        g.advance(updates, updates + 200)
+    for updates in range(0, LEARNING_UPDATES, 100):
+        g.advance(updates, updates + 100)
         with torch.no_grad():
             error = np.abs(g.data.scaling.to_environment(g.algorithm.act(states).numpy()) - best)
         missed.append(float(error.mean() / np.abs(best).mean()))

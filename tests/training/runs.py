@@ -1,11 +1,15 @@
 """What tests of whole runs share."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import safetensors.torch
 import torch
 
+from offbench.cli.main import main
 from offbench.evaluation.record_files import read_records
 
 SMALL = {"hidden": (16,), "batch_size": 16, "quiet": True, "compile": "never"}
@@ -35,6 +39,22 @@ import sys, offbench
 from offbench.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def start(arguments) -> subprocess.Popen:
+    """The command line in a process of its own, which a test means to harm."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(arguments) -> None:
+    """The command line in this process, which has started already."""
+    assert main(arguments) == 0
 
 
 def wait_for_step(folder, step, process):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 import pytest
-from runs import COMMAND, SMALL, outcome, same, wait_for_step
+from runs import SMALL, finish, outcome, same, start, wait_for_step
 
 import offbench
 from offbench.algorithms.bc import BC
@@ -25,14 +25,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="workers share memory
 IQL = ["iql", "--hidden", "16", "--batch-size", "16", "--compile", "never"]
 
 
-def start(file, folder, steps, *more):
+def training(file, folder, steps, *more):
     """Five seeds of IQL in two groups and two workers."""
     arguments = ["train", IQL[0], str(file), *IQL[1:], "--seeds", "5", "--steps", str(steps), "--output", str(folder)]
     arguments += ["--episodes", "2", "--evaluate-every", str(steps // 2), "--checkpoint-every", "70"]
-    arguments += ["--workers", "2", "--group", "2", *more]
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return [*arguments, "--workers", "2", "--group", "2", *more]
 
 
 def workers_of(process):
@@ -56,16 +53,15 @@ def is_worker(process):
 def whole(pendulum_file, tmp_path_factory):
     """The undisturbed run, in one process."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    process = start(pendulum_file, folder, 280, "--workers", "1")
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
+    finish(training(pendulum_file, folder, 280, "--workers", "1"))
     return folder
 
 
 @pytest.mark.parametrize(("algorithm", "changes"), [
     ("iql", {}),
     ("td3_bc", {"steps": 31}),  # updates of two kinds, and an odd number of them
-    ("dt", {"embedding": 8, "heads": 1, "layers": 1, "context": 4, "batch_size": 4}),  # policies with a memory
+    # Policies with a memory.
+    ("dt", {"embedding": 8, "heads": 1, "layers": 1, "context": 4, "batch_size": 4, "evaluate_every": 30}),
 ])  # fmt: skip
 def test_any_number_of_workers_makes_the_same_run(algorithm, changes, pendulum_file, tmp_path):
     settings = {"seeds": 5, "group": 2, "steps": 30, "evaluate_every": 20, "episodes": 9, "checkpoint_every": 7}
@@ -167,7 +163,7 @@ def test_the_seeds_before_one_that_failed_are_kept(pendulum_file, tmp_path):
 
 
 def test_a_killed_worker_stops_the_run_where_it_can_go_on(pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 280)
+    process = start(training(pendulum_file, tmp_path / "run", 280))
     wait_for_step(tmp_path / "run", 70, process)
     workers_of(process)[0].kill()
     _, err = process.communicate(timeout=300)
@@ -175,29 +171,25 @@ def test_a_killed_worker_stops_the_run_where_it_can_go_on(pendulum_file, tmp_pat
     assert "was ended by SIGKILL" in err
     assert "run the same command with --resume to go on" in err
     assert "Traceback" not in err
-    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
 def test_workers_end_with_the_process_that_started_them(pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 280)
+    process = start(training(pendulum_file, tmp_path / "run", 280))
     wait_for_step(tmp_path / "run", 70, process)
     workers = workers_of(process)
     process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_where_it_is(number, pendulum_file, tmp_path, whole):
-    process = start(pendulum_file, tmp_path / "run", 280, "--checkpoint-every", "140")
+    process = start(training(pendulum_file, tmp_path / "run", 280, "--checkpoint-every", "140"))
     workers = workers_of(process)
     wait_for_step(tmp_path / "run", 140, process)
     process.send_signal(number)
@@ -206,21 +198,19 @@ def test_an_interrupted_run_saves_where_it_is(number, pendulum_file, tmp_path, w
     assert "--resume" in err
     assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=30)[1]
-    process = start(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1")
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments_workers_and_parent_alike(pendulum_file, tmp_path):
     steps, folder = 4000, tmp_path / "killed"
-    assert start(pendulum_file, tmp_path / "whole", steps).wait(timeout=600) == 0
+    assert start(training(pendulum_file, tmp_path / "whole", steps)).wait(timeout=600) == 0
     entropy = int.from_bytes(os.urandom(4), "little")
     print(f"moments of the kills are drawn from {entropy}")  # shown when the test fails
     rng = np.random.default_rng(entropy)
     for kill in range(20):
-        process = start(pendulum_file, folder, steps, *(["--resume"] if kill else []))
+        process = start(training(pendulum_file, folder, steps, *(["--resume"] if kill else [])))
         workers = workers_of(process)
         wait_for_step(folder, int(rng.integers(0, 190 * (kill + 1))), process)
         time.sleep(float(rng.uniform(0, 0.5)))
@@ -228,7 +218,7 @@ def test_killed_at_twenty_random_moments_workers_and_parent_alike(pendulum_file,
         victim.kill()
         process.communicate(timeout=300)
         assert process.returncode != 0
-    process = start(pendulum_file, folder, steps, "--resume")
+    process = start(training(pendulum_file, folder, steps, "--resume"))
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert same(tmp_path / "whole", folder)
