@@ -35,7 +35,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # The maze's best way is in no episode: what only imitates cannot find it.
-DEMO := offbench/pointmaze/crossing-v0 --seeds 5 --steps 2000 --evaluate-every 500
+DEMO := offbench/pointmaze/crossing-v0 --seeds 5 --steps 1500 --evaluate-every 500
 
 demo: $(READY)
 	rm -rf runs/demo
