@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
+import numpy as np
 import pytest
 import shape_checks
 import torch
@@ -41,3 +42,29 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the folder of real data {folder}, which is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pendulum_file(tmp_path_factory) -> Path:
+    """A small dataset with the pendulum's shapes, as a native file."""
+    from offbench.data.trajectories import Provenance, Trajectories  # not before shapes are checked
+    from offbench.formats import native
+
+    rng = np.random.default_rng(0)
+    episodes, length = 20, 25
+    steps = episodes * length
+    angle = rng.uniform(-np.pi, np.pi, steps + episodes)
+    ends = np.zeros(steps, bool)
+    ends[length - 1 :: length] = True
+    data = Trajectories(
+        observations=np.stack([np.cos(angle), np.sin(angle), rng.normal(size=len(angle))], 1).astype(np.float32),
+        offsets=np.arange(0, steps + 1, length, dtype=np.int64),
+        terminations=np.zeros(steps, bool),
+        truncations=ends,
+        actions=rng.uniform(-2, 2, (steps, 1)).astype(np.float32),
+        rewards=-rng.uniform(0, 16, steps).astype(np.float32),
+        provenance=Provenance(dataset="tiny", task="pendulum"),
+    )
+    path = tmp_path_factory.mktemp("data") / "tiny.offbench"
+    native.save(data, path)
+    return path

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from offbench.data.scaling import Scaling
 from offbench.data.transitions import Transitions
+from offbench.dynamics.imagination import Imagination
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters
@@ -107,6 +108,7 @@ class Algorithm(ABC):
         count: () int64, updates done.
         phase: number of the coming update modulo ``period``, set by whoever calls ``step``; a Python int, so that each
             phase is compiled as a function of its own.
+        imagination: where ``build`` sets it, imagined transitions, which batches are mixed with.
         latest: where ``period`` is above 1, the last value (seeds,) of each metric; 0 before the first.
         quick: hyperparameters with which it is small and learns fast, for ``offbench check``, where ``hidden``,
             ``batch_size`` and fields that end in ``learning_rate`` need not be named.
@@ -144,12 +146,25 @@ class Algorithm(ABC):
         self.count = torch.zeros((), dtype=torch.int64, device=self.device)
         self.phase = 0
         some = self.metrics if self.period > 1 else ()
+        self.imagination: Imagination | None = None
         self.latest = {name: torch.zeros(len(self.seeds), device=self.device, dtype=dtype) for name in some}
         self.build()
 
     @abstractmethod
     def build(self) -> None:
         """Describe the networks and ``add`` their parameters and optimisers."""
+
+    def prepare(self, data: View, say: Callable[[str], None]) -> None:  # noqa: B027
+        """Fit what the updates rest on, before the first of them; nothing unless overridden.
+
+        data: the view; say: hears what is done.
+        """
+
+    def sample(
+        self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]
+    ) -> Float[Tensor, "seeds batch action"]:
+        """Actions to imagine with, of standard normal ``noise``; to be overridden where there is an imagination."""
+        raise NotImplementedError(f"{type(self).__name__} has an imagination and no sample")
 
     def noise(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of the standard normal numbers that one update of one seed consumes, by name; none unless overridden.
@@ -217,11 +232,21 @@ class Algorithm(ABC):
 
     def step(self, data: View, indices: Int[Tensor, "seeds batch"]) -> Float[Tensor, "metrics seeds"]:
         """Update on what the data hold at ``indices``; returns ``metrics`` in their order."""
-        values = self.update(data.batch(indices)._replace(noise=self.drawn()))
+        batch = (
+            data.batch(indices)
+            if self.imagination is None
+            else self.imagination.mixed(cast(Transitions, data), indices, self.keys, self.count)
+        )
+        values = self.update(batch._replace(noise=self.drawn()))
         self.count.add_(1)
         for name, latest in self.latest.items():
             latest.copy_(values.setdefault(name, latest))
         return torch.stack([values[name] for name in self.metrics])
+
+    def before(self, update: int, data: View) -> None:
+        """What happens between updates, uncompiled: branches are rolled out when it is time for them."""
+        if self.imagination is not None and update % self.imagination.branches.every == 0:
+            self.imagination.roll_out(self.sample, cast(Transitions, data), self.keys, self.count)
 
     def drawn(self) -> dict[str, Float[Tensor, "seeds ..."]]:
         """The noise of the coming update by name, a function of seeds and count."""
@@ -235,6 +260,8 @@ class Algorithm(ABC):
             state |= {f"networks/{network}/{name}": value for name, value in parameters.items()}
         for network, optimiser in self.optimisers.items():
             state |= {f"optimisers/{network}/{name}": value for name, value in optimiser.state().items()}
+        if self.imagination is not None:
+            state |= {f"imagination/{name}": value for name, value in self.imagination.state().items()}
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

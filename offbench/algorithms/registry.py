@@ -31,6 +31,8 @@ OURS = {
     "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
     "edac": "offbench.algorithms.edac:EDAC",
     "iql": "offbench.algorithms.iql:IQL",
+    "mopo": "offbench.algorithms.mopo:MOPO",
+    "ravl": "offbench.algorithms.ravl:RAVL",
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",
     "rvs": "offbench.algorithms.rvs:RvS",
     "sac_n": "offbench.algorithms.sac_n:SACN",

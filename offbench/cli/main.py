@@ -70,6 +70,12 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "policies that the standard datasets are made with (list, train, select)",
         "offbench behaviours list",
     ),
+    "dynamics": Subcommand(
+        "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/replay-v0"
+    ),
+    "study": Subcommand(
+        "study", "experiments that write a page (edge-of-reach)", "offbench study edge-of-reach --budget small"
+    ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }
 

@@ -55,7 +55,9 @@ class Subject:
         chosen = toy() if data is None else data
         config = self.config(chosen, {"batch_size": 16, "normalise_states": True} | usual)
         made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, dtype=dtype, mixed_precision=mixed)
-        return Group(made, make_view(self.algorithm, config, chosen, dtype=dtype), step or self.algorithm.step)
+        view = make_view(self.algorithm, config, chosen, dtype=dtype)
+        made.prepare(view, lambda line: None)
+        return Group(made, view, step or self.algorithm.step)
 
     def trained(self, seeds: Sequence[int], updates: int, **options: Any) -> Group:
         """A group after some updates."""

@@ -115,7 +115,12 @@ class Transitions:
         self.actions = self._tensor(np.zeros((t.steps, 0), np.float32) if t.actions is None else t.actions)
         self.rewards = self._tensor(np.zeros(1, np.float32) if t.rewards is None else t.rewards).expand(t.steps)
         self.observation_size, self.action_size = self.observations.shape[1], self.actions.shape[1]
-        self._numbers = self._changing_numbers()
+        self._numbers, self._trajectories = self._changing_numbers(), t
+
+    @property
+    def digest(self) -> str:
+        """Of the data, not of what batches make of them."""
+        return self._trajectories.digest
 
     def __len__(self) -> int:
         return len(self.sources)

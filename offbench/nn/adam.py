@@ -45,8 +45,10 @@ class Adam:
         self.first = {name: torch.zeros_like(value) for name, value in parameters.items()}
         self.second = {name: torch.zeros_like(value) for name, value in parameters.items()}
 
-    def update(self, parameters: Parameters, gradients: Parameters) -> None:
-        """Move ``parameters`` against ``gradients``, in place."""
+    def update(
+        self, parameters: Parameters, gradients: Parameters, factors: Float[Tensor, " seeds"] | None = None
+    ) -> None:
+        """Move ``parameters`` against ``gradients``, in place; each seed's rate is multiplied by its factor."""
         if self.clip is not None:
             gradients = clipped(gradients, self.clip)
         beta1, beta2 = self.betas
@@ -60,7 +62,8 @@ class Adam:
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             if self.weight_decay > 0:
                 parameter.mul_(1 - rate * self.weight_decay)
-            parameter.sub_(step_size * first / (second.sqrt() / scale + self.epsilon))
+            size = step_size if factors is None else step_size * factors.view(-1, *[1] * (parameter.dim() - 1))
+            parameter.sub_(size * first / (second.sqrt() / scale + self.epsilon))
         self.count.add_(1)
 
     def _rate(self) -> Float64[Tensor, ""]:

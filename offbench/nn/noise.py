@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 _MASK32 = 0xFFFFFFFF
@@ -30,6 +30,14 @@ def standard_normal(
     angle = _words(keys, step, _stream(f"{name}/angle"), size).to(torch.float64) / 2.0**32
     normal = torch.sqrt(-2 * torch.log(radius)) * torch.cos(2 * math.pi * angle)
     return normal.to(dtype).view(-1, *shape)
+
+
+def uniform(
+    keys: Int64[Tensor, " seeds"], step: Int64[Tensor, ""], name: str, shape: Sequence[int]
+) -> Float64[Tensor, "seeds ..."]:
+    """Independent U[0, 1) numbers (seeds, *shape), multiples of 2^-32, for the seeds ``keys`` in update ``step``."""
+    words = _words(keys, step, _stream(name), math.prod(shape))
+    return (words.to(torch.float64) / 2.0**32).view(-1, *shape)
 
 
 def dropout_masks(

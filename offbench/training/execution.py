@@ -56,9 +56,9 @@ def measured(found: type[Algorithm], config: object, view: View, options: Option
         return Cost(0.0, state, updates)
     group, period = Group(probe, view, found.step), probe.period
     with one_torch_thread():
-        group.advance(0, period)
+        group.advance(period, 2 * period)  # before the first update branches may be rolled out, which is no update
         started = time.perf_counter()
-        group.advance(period, 3 * period)
+        group.advance(2 * period, 4 * period)
     return Cost((time.perf_counter() - started) / (2 * period), state, updates)
 
 

@@ -46,6 +46,7 @@ class Group:
             number, row = divmod(update, BLOCK)
             if self._block is None or self._block[0] != number:
                 self._block = number, self.indices(number)
+            self.algorithm.before(update, self.data)
             self.algorithm.phase = update % self.algorithm.period
             self.totals += self.step(self.algorithm, self.data, self._block[1][row])
 

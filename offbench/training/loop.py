@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from offbench.algorithms.base import Algorithm
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import LossRecord, RunRecord
@@ -68,6 +69,8 @@ class Training:
     def _train(self) -> None:
         plan, progress = self.plan, self.progress
         with self.display, interrupts() as interrupted:
+            if progress.step == 0:
+                self._prepare()
             while progress.step < plan.steps and not interrupted.is_set():
                 self._advance(self._next_stop(), interrupted.is_set)
                 if self.task and (progress.step % plan.evaluate_every == 0 or progress.step == plan.steps):
@@ -80,6 +83,21 @@ class Training:
                 raise Interrupted(
                     f"interrupted; the run is saved in {where}: run the same command with --resume to go on"
                 )
+
+    def _prepare(self) -> None:
+        """Let all groups fit what their updates rest on, where there is such a thing."""
+        if type(self.groups[0].algorithm).prepare is Algorithm.prepare:
+            return
+        self.display.note("fitting what updates rest on: the dynamics of every seed, unless the cache folder has them")
+        started, waiting = time.perf_counter(), iter(range(len(self.groups)))
+
+        def next_job() -> Job | None:
+            number = next(waiting, None)
+            return None if number is None else {"do": "prepare", "group": number}
+
+        self.team.work(next_job, lambda job, result: None)
+        self.progress.wall_seconds += time.perf_counter() - started
+        self.display.note(f"that took {time.perf_counter() - started:.0f} seconds")
 
     # ---------------------------------------------------------------- updates
 

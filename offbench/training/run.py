@@ -151,7 +151,7 @@ Begin = Callable[[RunFolder, Plan, bool], object]  # runs a plan in a folder, or
 def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
-    config = completed(request.config, data, task.episode_limit if task else None)
+    config = completed(request.config, data, task)
     view = make_view(found, config, data, action_range(data, task), request.device, torch_dtype(options.dtype))
     cost = execution.measured(found, config, view, options, request.device)
     parts = {

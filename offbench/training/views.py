@@ -13,6 +13,7 @@ from offbench.algorithms.base import Algorithm, View
 from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Array, Trajectories
 from offbench.data.transitions import check_vectors
+from offbench.dynamics.terminations import rule_name
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import DataError
@@ -53,14 +54,17 @@ def check_spaces(found: Any, data: Trajectories) -> None:
             )
 
 
-def completed(config: Any, data: Trajectories, episode_limit: int | None) -> Any:
-    """The config, with each field that is None and named after one of the data's `facts` set to it.
+def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
+    """The config, with each field set that is None and follows from data and task.
 
-    episode_limit: of the task, where it is known.
+    Those are named after one of the data's `facts`, or ``termination``, the rule of the task's environment.
     """
     missing = [name for name in FACTS if getattr(config, name, 0) is None]
-    known = facts(data, episode_limit) if missing else {}
-    return dataclasses.replace(config, **{name: known[name] for name in missing})
+    known = facts(data, task.episode_limit if task else None) if missing else {}
+    found: dict[str, Any] = {name: known[name] for name in missing}
+    if getattr(config, "termination", "") is None:
+        found["termination"] = rule_name(task)
+    return dataclasses.replace(config, **found)
 
 
 def make_view(

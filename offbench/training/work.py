@@ -61,6 +61,11 @@ class Updates:
         if job["do"] == "advance":
             self.advance(job["group"], job["start"], job["stop"])
             return {}
+        if job["do"] == "prepare":
+            group = self.groups[job["group"]]
+            with one_torch_thread():
+                group.algorithm.prepare(group.data, lambda line: None)
+            return {}
         totals, lengths = self.play(job["group"], job["part"], job["number"])
         return {"returns": totals, "lengths": lengths}
 

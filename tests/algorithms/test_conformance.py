@@ -70,7 +70,8 @@ def test_compiled_equals_eager_for_the_others_too(subject):
 def test_mixed_precision_changes_the_losses_by_little_and_the_types_by_nothing(subject):
     full, mixed = (subject.trained([0, 1], 10, dtype=torch.float32, mixed=mixed) for mixed in (False, True))
     assert not torch.equal(full.totals, mixed.totals)
-    torch.testing.assert_close(mixed.totals, full.totals, rtol=0.02, atol=0)
+    losses = [row for row, name in enumerate(full.algorithm.metrics) if name != "q"]  # which passes through zero
+    torch.testing.assert_close(mixed.totals[losses], full.totals[losses], rtol=0.02, atol=0)
     assert {value.dtype for value in mixed.algorithm.state().values()} == {torch.float32, torch.int64}
 
 

@@ -44,10 +44,10 @@ def test_a_view_takes_the_options_that_the_config_names(data):
 
 
 def test_what_is_not_given_comes_from_data_and_task_and_what_is_given_stays(data):
-    config = completed(DecisionTransformerConfig(return_scale=50.0), data, 200)
+    config = completed(DecisionTransformerConfig(return_scale=50.0), data, task("pendulum"))
     assert config.evaluation_target == pytest.approx(data.returns.max())
     assert (config.return_scale, config.episode_limit) == (50.0, 200)
-    assert completed(BCConfig(), data, 200) == BCConfig()
+    assert completed(BCConfig(), data, task("pendulum")) == BCConfig()
 
 
 def test_data_without_what_is_learnt_from_are_refused(data):

@@ -1,0 +1,198 @@
+"""Model-based Offline Policy Optimisation (MOPO), Yu et al. 2020 (arXiv 2005.13239).
+
+Soft actor-critic on branches that the policy makes in a learned model, from states of the data, with the model's
+uncertainty subtracted from its rewards. ``penalty="none"`` is MBPO (Janner et al. 2019, arXiv 1906.08253) without
+pessimism, the base whose Q grows without bound where branches end (`offbench.algorithms.ravl`).
+
+Constants and the order of updates are OfflineRL-Kit's (critics, policy, temperature, targets), whose scores are
+published (3 million updates, the mean of the last ten evaluations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
+from offbench.data.transitions import Batch, Transitions
+from offbench.dynamics import fitting
+from offbench.dynamics.imagination import Branches, Imagination
+from offbench.dynamics.penalties import PENALTIES, Penalty
+from offbench.dynamics.store import fitted
+from offbench.dynamics.terminations import rule_of
+from offbench.dynamics.worlds import Learned
+from offbench.nn.adam import Schedule
+from offbench.nn.ensembles import SLOPE_EPSILON
+from offbench.nn.mlp import MLP
+from offbench.nn.policies import SquashedGaussianPolicy
+
+
+@dataclass(frozen=True)
+class MOPOConfig:
+    """Hyperparameters of MOPO."""
+
+    penalty: Penalty = "max_aleatoric"
+    """u(s, a), how unsure the model is; "none" is MBPO without pessimism."""
+    penalty_weight: float = 0.5
+    """lambda: rewards are r - lambda u."""
+    rollout_length: int = 5
+    """k, steps of a branch."""
+    rollout_count: int = 50_000
+    """Branches that are rolled out each time."""
+    rollout_every: int = 1000
+    """Updates between two times."""
+    rollouts_kept: int = 5
+    """Times whose transitions are kept."""
+    real_ratio: float = 0.05
+    """Share of the data's own transitions in a batch."""
+    termination: str | None = None
+    """The rule that says when an imagined episode ends; that of the task where it is not given."""
+    dynamics: fitting.Preset = "offlinerl-kit"
+    """Whose way of fitting the model."""
+    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
+    """Sizes of the model's hidden layers."""
+    dynamics_epochs: int = 2000
+    """The model is fitted for no more epochs than these."""
+    discount: float = 0.99
+    """gamma."""
+    polyak: float = 0.005
+    """Share of the new Q in each move of the target Q."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Sizes of the hidden layers of critics and policy."""
+    actor_learning_rate: float = 1e-4
+    """Learning rate of Adam for the policy."""
+    actor_schedule: Schedule = "cosine"
+    """How that changes over the run."""
+    critic_learning_rate: float = 3e-4
+    """Learning rate of Adam for the critics."""
+    temperature_learning_rate: float = 1e-4
+    """Learning rate of Adam for the temperature."""
+    log_std_range: tuple[float, float] = (-5.0, 2.0)
+    """Bounds of the policy's log standard deviation."""
+    batch_size: int = 256
+    """Transitions a seed in one update, real and imagined."""
+
+    def __post_init__(self) -> None:
+        within("penalty_weight", self.penalty_weight, 0, float("inf"))
+        within("real_ratio", self.real_ratio, 0, 1, open_high=True)
+        within("discount", self.discount, 0, 1)
+        within("polyak", self.polyak, 0, 1, open_low=True)
+        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
+            within(name, getattr(self, name), 1, 10**9)
+        within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
+
+
+_ORK = "OfflineRL-Kit's README"
+
+
+class MOPO(Algorithm):
+    """Twin Q with Polyak targets, a squashed Gaussian policy, a temperature that holds its entropy, and a model."""
+
+    Config = MOPOConfig
+    metrics: ClassVar[tuple[str, ...]] = ("critic_loss", "actor_loss", "temperature_loss", "q")
+    config: MOPOConfig
+    quick: ClassVar[Mapping[str, Any]] = {
+        "dynamics_hidden": (32, 32), "dynamics_epochs": 20, "rollout_count": 64, "rollout_every": 40,
+        "rollout_length": 2, "termination": "HalfCheetah", "real_ratio": 0.5,
+    }  # fmt: skip
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(("halfcheetah-medium-v*", "halfcheetah-medium-replay-v*", "walker2d-medium-v*"), {}, _ORK),
+        Preset(("hopper-medium-v*", "hopper-medium-expert-v*"), {"penalty_weight": 5.0}, _ORK),
+        Preset(("hopper-medium-replay-v*", "halfcheetah-medium-expert-v*"), {"penalty_weight": 2.5}, _ORK),
+        Preset(
+            ("walker2d-medium-replay-v*", "walker2d-medium-expert-v*"),
+            {"rollout_length": 1, "penalty_weight": 2.5},
+            _ORK,
+        ),
+    )
+
+    def build(self) -> None:
+        """Q_1, Q_2 and their targets, the policy, the logarithm of the temperature, and the model."""
+        c, sizes = self.config, self.sizes
+        self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2)
+        self.actor = SquashedGaussianPolicy(
+            MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
+        )
+        critic = self.critic.initialise(self.seeds, "critic")
+        self.add("critic", critic, c.critic_learning_rate)
+        self.add("target_critic", copy(critic), None)
+        self.add("actor", self.actor.network.initialise(self.seeds, "actor"), c.actor_learning_rate, c.actor_schedule)
+        zero = torch.zeros(len(self.seeds), 1, dtype=torch.float64)
+        self.add("temperature", {"log": zero}, c.temperature_learning_rate)
+
+        self.model = fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs)
+        network = self.model.network(sizes.observation, sizes.action)
+        self.add("dynamics", network.initialise(self.seeds, "dynamics"), None)
+        world = Learned(network, self.networks["dynamics"], self.model.elites, rule_of(c.termination or ""))
+        branches = Branches(c.rollout_every, c.rollout_count, c.rollout_length, c.rollouts_kept, c.real_ratio)
+        unsure = PENALTIES[c.penalty]
+        self.imagination = Imagination(
+            branches, world, len(self.seeds), sizes.observation, sizes.action, self.device, self.dtype,
+            None if c.penalty == "none" else lambda prediction: c.penalty_weight * unsure(prediction),
+        )  # fmt: skip
+
+    def prepare(self, data: View, say: Callable[[str], None]) -> None:
+        """Fit the model of each seed."""
+        for name, value in fitted(cast(Transitions, data), self.model, self.seeds, say).parameters.items():
+            self.networks["dynamics"][name].copy_(value)
+
+    def sample(
+        self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]
+    ) -> Float[Tensor, "seeds batch action"]:
+        """a ~ pi(s)."""
+        return self.actor.sample(self.networks["actor"], observations, noise)[0]
+
+    def noise(self) -> Mapping[str, tuple[int, ...]]:
+        """One action at s and one at s'."""
+        shape = (self.config.batch_size, self.sizes.action)
+        return {"action": shape, "next_action": shape}
+
+    def next_value(self, batch: Batch) -> Float[Tensor, "seeds batch"]:
+        """min_i Q'_i(s', a') - alpha log pi(a' | s'), a' ~ pi(s')."""
+        alpha = torch.exp(self.networks["temperature"]["log"])  # (seeds, 1)
+        s_next, noise = batch.next_observations, batch.noise["next_action"]
+        a_next, log_prob = self.actor.sample(self.networks["actor"], s_next, noise)
+        q_next = self.critic(self.networks["target_critic"], torch.cat([s_next, a_next], -1))[..., 0].amin(1)
+        return q_next - alpha * log_prob
+
+    def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
+        """L_Q = sum_i E (Q_i(s, a) - r - gamma V'(s'))^2, V' of ``next_value``, 0 after a termination."""
+        with torch.no_grad():
+            y = batch.rewards + self.config.discount * (1 - batch.terminations) * self.next_value(batch)
+        q = self.critic(networks["critic"], torch.cat([batch.observations, batch.actions], -1))[..., 0]
+        return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)}
+
+    def policy_losses(self, networks: Networks, batch: Batch) -> Metrics:
+        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)); L_alpha = -log alpha E (log pi(a~ | s) - |A|).
+
+        The entropy is held at -|A|; no gradient of one loss reaches the other's network.
+        """
+        s, alpha = batch.observations, torch.exp(self.networks["temperature"]["log"])
+        sampled, log_prob = self.actor.sample(networks["actor"], s, batch.noise["action"])
+        q = self.critic(self.networks["critic"], torch.cat([s, sampled], -1))[..., 0].amin(1)
+        surplus = log_prob.detach() - self.sizes.action
+        return {
+            "actor_loss": (alpha * log_prob - q).mean(-1),
+            "temperature_loss": -(networks["temperature"]["log"] * surplus).mean(-1),
+        }
+
+    def update(self, batch: Batch) -> Metrics:
+        """One Adam step of the critics, one of policy and temperature, then the targets follow.
+
+        The metric q is the mean over batch and critics of what the critics say of the batch.
+        """
+        metrics = self.descend(self.critic_loss, ["critic"], batch)
+        metrics |= self.descend(self.policy_losses, ["actor", "temperature"], batch)
+        polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
+        with torch.no_grad():
+            pairs = torch.cat([batch.observations, batch.actions], -1)
+            return metrics | {"q": self.critic(self.networks["critic"], pairs)[..., 0].mean((1, 2))}
+
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """The mode of the policy."""
+        return self.actor.mode(self.networks["actor"], observations)

@@ -1,0 +1,132 @@
+"""``offbench dynamics``: models of datasets, fitted once and kept in the cache folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from offbench.basis.files import cache_folder
+from offbench.basis.plain import plain
+from offbench.dynamics import fitting
+
+Dataset = Annotated[str, tyro.conf.Positional]
+
+
+def fit(
+    dataset: Dataset,
+    /,
+    seeds: int = 1,
+    preset: fitting.Preset = "offlinerl-kit",
+    hidden: tuple[int, ...] = (200, 200, 200, 200),
+    epochs: int = 2000,
+    task: str = "",
+) -> None:
+    """Fit the dynamics of a dataset, or find those that were fitted before, and say how good they are.
+
+    Examples:
+        offbench dynamics fit offbench/pendulum/replay-v0
+        offbench dynamics fit offbench/hopper/medium-v0 --seeds 3 --epochs 50
+
+    Args:
+        dataset: Id or file.
+        seeds: Ensembles, of the seeds 0, 1, ...
+        preset: Whose way of fitting. ravl makes 350 epochs or more.
+        hidden: Sizes of the hidden layers.
+        epochs: No seed goes on for longer.
+        task: Task whose simulator is the truth; by default the dataset's own.
+    """
+    _show(dataset, seeds, fitting.chosen(preset, hidden, epochs), task)
+
+
+def show(
+    dataset: Dataset,
+    /,
+    seeds: int = 1,
+    preset: fitting.Preset = "offlinerl-kit",
+    hidden: tuple[int, ...] = (200, 200, 200, 200),
+    epochs: int = 2000,
+    task: str = "",
+) -> None:
+    """Say how good the dynamics are that were fitted before; refuses to fit.
+
+    Examples:
+        offbench dynamics show offbench/pendulum/replay-v0
+
+    Args:
+        dataset: Id or file.
+        seeds: Ensembles, of the seeds 0, 1, ...
+        preset: Whose way of fitting.
+        hidden: Sizes of the hidden layers.
+        epochs: No seed went on for longer.
+        task: Task whose simulator is the truth; by default the dataset's own.
+    """
+    _show(dataset, seeds, fitting.chosen(preset, hidden, epochs), task, fit_missing=False)
+
+
+def _show(name: str, count: int, config: fitting.DynamicsConfig, task_name: str, fit_missing: bool = True) -> None:
+    from offbench.catalog.loading import load
+    from offbench.data.transitions import Transitions
+    from offbench.dynamics.store import fitted, path_of
+    from offbench.environments.own_tasks import chosen_task
+    from offbench.errors import OffbenchError
+    from offbench.training.checks import action_range
+    from offbench.training.remarks import recorded_task
+
+    trajectories = load(name)
+    chosen = task_name or trajectories.provenance.task or recorded_task(trajectories)
+    task = chosen_task(chosen) if chosen else None
+    view, seeds = Transitions(trajectories, action_range=action_range(trajectories, task)), list(range(count))
+    missing = [seed for seed in seeds if not path_of(view, config, seed).exists()]
+    if missing and not fit_missing:
+        raise OffbenchError(f"no dynamics of {name} with these settings were fitted for seed {missing[0]}; fit them")
+    held = len(fitting.held_out(len(view), config, 0))
+    print(
+        f"{plain(name)}: {len(view):,} transitions, {held:,} held out; {config.members} members, {config.elites} of "
+        f"them elites; a seed stops after {config.patience} epochs without a member better by "
+        f"{100 * config.improvement:g}%, after {config.least_epochs} epochs at the earliest and {config.most_epochs} "
+        f"at the latest; on the {view.device}"
+    )
+    made = fitted(view, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
+    print(f"epochs {made.epochs.tolist()}, {made.seconds:.0f} seconds of fitting; in {cache_folder() / 'dynamics'}")
+    _report(view, config, made, seeds, task)
+
+
+def _report(view: Any, config: fitting.DynamicsConfig, made: fitting.Fitted, seeds: list[int], task: Any) -> None:
+    from offbench.dynamics.quality import LEVELS, errors_by_step, quality
+    from offbench.dynamics.terminations import never
+    from offbench.dynamics.truth import Simulated
+    from offbench.dynamics.worlds import Learned
+    from offbench.errors import OffbenchError
+
+    found = quality(view, config, made, seeds)
+    print("\nheld-out root mean square error of the elites' mean, over the deviation of what is predicted, by number:")
+    for seed, one in zip(seeds, found, strict=True):
+        shares = one.errors / np.maximum(one.spreads, 1e-12)
+        print(f"  seed {seed}: {' '.join(f'{share:.3f}' for share in shares[:-1])}, reward {shares[-1]:.3f}")
+    print("\nshare of held-out numbers within the central interval of each level:")
+    print("  level   " + " ".join(f"{100 * level:5.0f}%" for level in LEVELS))
+    for seed, one in zip(seeds, found, strict=True):
+        print(f"  seed {seed:<3}" + " ".join(f"{100 * share:5.1f}%" for share in one.covered))
+    if task is None:
+        print("\nno task is known, so that nothing says what is true over several steps; give one with --task")
+        return
+    network = config.network(view.observation_size, view.action_size)
+    learned = Learned(network, made.parameters, config.elites, never)
+    try:
+        far = errors_by_step(view, learned, Simulated(task, view.scaling), seeds)
+    except OffbenchError as error:
+        print(f"\nno error by step: {error}")
+        return
+    print(
+        f"\nmedian distance from {task.name}'s simulator after so many steps of uniform actions, started from "
+        "observations, in deviations of the states:"
+    )
+    for step in (1, 2, 5, 10, 20):
+        print(f"  {step:>3} {'step ' if step == 1 else 'steps'}  " + " ".join(f"{each:.4f}" for each in far[step - 1]))
+
+
+commands: dict[str, Callable[..., Any]] = {"fit": fit, "show": show}

@@ -1,0 +1,57 @@
+"""``offbench study``: experiments that write a page of tables and pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from offbench.basis.files import atomic
+from offbench.basis.plain import plain
+from offbench.errors import OffbenchError
+
+
+def edge_of_reach(
+    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/edge-of-reach"), page_only: bool = False
+) -> None:
+    """Show why Q explodes with perfect dynamics, and what mends it: base, oracle patch and RAVL in a plane.
+
+    The same command goes on where it was interrupted, method by method.
+
+    Examples:
+        offbench study edge-of-reach --output runs/edge-of-reach
+
+    Args:
+        budget: small takes some ten minutes, full is a GPU's.
+        output: Folder of the records and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import edge_of_reach as study
+    from offbench.studies.edge_page import write_page
+
+    chosen = study.BUDGETS[budget]
+    output.mkdir(parents=True, exist_ok=True)
+    records: dict[str, dict[str, Any]] = {}
+    for method in study.METHODS:
+        path = output / f"{method}.json"
+        if not path.exists() and not page_only:
+            record = study.run(method, chosen, lambda line: print(plain(line), file=sys.stderr, flush=True))
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(record), encoding="utf-8")
+        if path.exists():
+            records[method] = json.loads(path.read_text(encoding="utf-8"))
+            wanted, found = (chosen.updates, chosen.seeds), (records[method]["updates"], records[method]["seeds"])
+            if not page_only and wanted != found:
+                raise OffbenchError(
+                    f"{path} is of {found[0]:,} updates and {found[1]} seeds, not of {wanted[0]:,} and {wanted[1]}; "
+                    "name another --output"
+                )
+    if not records:
+        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
+    for path in write_page(records, output):
+        print(f"wrote {plain(path)}")
+
+
+commands: dict[str, Callable[..., Any]] = {"edge-of-reach": edge_of_reach}

@@ -1,0 +1,1 @@
+"""Learned and true dynamics, and the transitions that policies make in them."""

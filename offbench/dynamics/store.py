@@ -1,0 +1,100 @@
+"""Fitted dynamics, kept in the cache folder: fitted once for data and seed, whatever learns from them afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from offbench.basis.code import meaning
+from offbench.basis.files import cache_folder
+from offbench.basis.locks import locked
+from offbench.basis.tensors import map_tensors, write_tensors
+from offbench.data.transitions import Transitions
+from offbench.dynamics import fitting, network
+from offbench.dynamics.fitting import DynamicsConfig, Fitted, Say, described, fit
+from offbench.errors import DataError
+from offbench.nn.mlp import Parameters
+
+KIND, VERSION = "offbench-dynamics", "1"
+
+
+def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say: Say = lambda line: None) -> Fitted:
+    """The ensembles of all seeds, from the cache folder or fitted now, those that are missing together.
+
+    Args:
+        view: what is learned from.
+        config: hyperparameters.
+        seeds: of the ensembles.
+        say: hears what is done.
+
+    Raises:
+        OffbenchError: they cannot be fitted, or the cache folder cannot be written to.
+    """
+    paths = {seed: path_of(view, config, seed) for seed in seeds}
+    with ExitStack() as held:
+        for _, path in sorted(paths.items()):  # in one order, so that no two processes wait for each other
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(path.with_suffix(".lock")))
+        known = {seed: found for seed, path in paths.items() if (found := read(path)) is not None}
+        missing = [seed for seed in paths if seed not in known]
+        if known:
+            say(f"dynamics: seeds {_listed(known)} lie in {cache_folder() / 'dynamics'}")
+        if missing:
+            made = fit(view, config, missing, say)
+            for row, seed in enumerate(missing):
+                known[seed] = _seed_of(made, row)
+                _write(paths[seed], known[seed], view, config, seed)
+    parts = [known[seed] for seed in seeds]
+    return Fitted(
+        {name: torch.cat([part.parameters[name].to(view.device) for part in parts]) for name in parts[0].parameters},
+        torch.cat([part.errors for part in parts]),
+        torch.cat([part.epochs for part in parts]),
+        sum(part.seconds for part in parts),
+    )
+
+
+def path_of(view: Transitions, config: DynamicsConfig, seed: int) -> Path:
+    """Where the ensemble of a seed lies: named by the data, what batches make of them, the config and the code."""
+    scaling = [np.asarray(part).tolist() for part in vars(view.scaling).values()]
+    sources = [meaning(Path(module.__file__ or "").read_text(encoding="utf-8")) for module in (fitting, network)]
+    facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, sources]
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_folder() / "dynamics" / f"{name}.safetensors"
+
+
+def read(path: Path) -> Fitted | None:
+    """The ensemble in a file of the cache, None where there is none that is whole."""
+    try:
+        tensors, metadata = map_tensors(path, KIND, VERSION, "a dynamics ensemble")
+        facts = json.loads(metadata["facts"])
+        errors = torch.from_numpy(np.array(tensors.pop("errors")))
+        parameters: Parameters = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+        return Fitted(parameters, errors, torch.tensor([facts["epochs"]]), float(facts["seconds"]))
+    except (DataError, KeyError, ValueError):
+        return None
+
+
+def _write(path: Path, one: Fitted, view: Transitions, config: DynamicsConfig, seed: int) -> None:
+    facts = {
+        "epochs": int(one.epochs[0]), "seconds": one.seconds, "config": described(config), "seed": seed,
+        "data": view.digest, "observation": view.observation_size, "action": view.action_size,
+    }  # fmt: skip
+    tensors = {name: value.cpu().numpy() for name, value in one.parameters.items()}
+    metadata = {"format": KIND, "version": VERSION, "facts": json.dumps(facts)}
+    write_tensors(path, tensors | {"errors": one.errors.cpu().numpy()}, metadata)
+
+
+def _seed_of(made: Fitted, row: int) -> Fitted:
+    parameters = {name: value[row : row + 1] for name, value in made.parameters.items()}
+    seconds = made.seconds / len(made.epochs)
+    return Fitted(parameters, made.errors[row : row + 1].cpu(), made.epochs[row : row + 1].cpu(), seconds)
+
+
+def _listed(seeds: dict[int, Fitted]) -> str:
+    return ", ".join(map(str, sorted(seeds)))

@@ -1,0 +1,79 @@
+"""When an episode terminates, as a rule of the next observation: learned dynamics predict states, not flags.
+
+Each rule is the simulator's own, of what an observation holds of the state, and is tested against it. A velocity that
+observations clip (Hopper's and Walker2d's at 10) cannot be seen to pass 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from offbench.environments.task import Task
+from offbench.errors import OffbenchError
+
+Rule = Callable[[Float[Tensor, "*batch observation"]], Bool[Tensor, "*batch"]]
+
+
+def never(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """No state ends an episode."""
+    return torch.zeros(observations.shape[:-1], dtype=torch.bool, device=observations.device)
+
+
+def hopper(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """Height at most 0.7, angle of the torso at least 0.2 either way, any other number at least 100, or not finite."""
+    height, angle, others = observations[..., 0], observations[..., 1], observations[..., 1:]
+    healthy = (height > 0.7) & (angle.abs() < 0.2) & (others.abs() < 100).all(-1)
+    return ~(healthy & observations.isfinite().all(-1))
+
+
+def walker2d(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """Height outside (0.8, 2), or angle of the torso outside (-1, 1)."""
+    height, angle = observations[..., 0], observations[..., 1]
+    return ~((height > 0.8) & (height < 2.0) & (angle.abs() < 1.0))
+
+
+def ant(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """Height outside [0.2, 1], or anything not finite."""
+    height = observations[..., 0]
+    return ~((height >= 0.2) & (height <= 1.0) & observations.isfinite().all(-1))
+
+
+def inverted_pendulum(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """Angle of the pole beyond 0.2 either way, or anything not finite."""
+    return ~((observations[..., 1].abs() <= 0.2) & observations.isfinite().all(-1))
+
+
+# By the environment's id without its version.
+RULES: dict[str, Rule] = {
+    "Ant": ant,
+    "HalfCheetah": never,
+    "Hopper": hopper,
+    "InvertedPendulum": inverted_pendulum,
+    "Pendulum": never,
+    "Reacher": never,
+    "Walker2d": walker2d,
+}
+
+
+def rule_name(task: Task | None) -> str:
+    """The name of the rule of a task's environment, empty where none is known."""
+    name = "" if task is None else task.environment.partition("-v")[0]
+    return name if name in RULES else ""
+
+
+def rule_of(name: str) -> Rule:
+    """The rule called ``name``.
+
+    Raises:
+        OffbenchError: there is none.
+    """
+    if name not in RULES:
+        raise OffbenchError(
+            f"no rule says when an episode of {name or 'this task'} terminates, so that learned dynamics cannot be "
+            f"played in; known: {', '.join(sorted(RULES))}"
+        )
+    return RULES[name]

@@ -1,0 +1,1 @@
+"""Experiments that write a page: tables and pictures from records of runs."""

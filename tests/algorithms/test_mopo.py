@@ -1,0 +1,84 @@
+"""MOPO and the base without pessimism: what is imagined, what is subtracted, what is bootstrapped."""
+
+import math
+
+import pytest
+import torch
+
+import offbench
+from offbench.algorithms.base import Sizes
+from offbench.algorithms.mopo import MOPO, MOPOConfig
+from offbench.conformance.toys import toy
+from offbench.data.transitions import Batch, Transitions
+from offbench.dynamics.network import Prediction
+from offbench.dynamics.worlds import Outcome
+from offbench.errors import OffbenchError
+from offbench.training.group import Group
+
+SMALL = {"hidden": (16, 16), "dynamics_hidden": (8,), "rollout_count": 20, "rollout_length": 3, "rollout_every": 10,
+         "batch_size": 16, "termination": "HalfCheetah"}  # fmt: skip
+
+
+def mopo(seeds=(0, 1), **changes) -> MOPO:
+    return MOPO(MOPOConfig(**SMALL | changes), Sizes(3, 2), seeds, 100, dtype=torch.float64)
+
+
+class Sure:
+    """States stay, each step earns 1, and two members disagree by what the actions say."""
+
+    def step(self, observations, actions, keys, count, name):
+        reward = torch.ones_like(observations[..., 0])
+        mean = torch.cat([observations, reward.unsqueeze(-1)], -1)
+        stds = torch.full_like(mean, 0.5)
+        prediction = Prediction(torch.stack([mean, mean], 1), torch.stack([stds, 3 * stds], 1))
+        return Outcome(observations, reward, torch.zeros_like(reward, dtype=torch.bool), prediction)
+
+
+@pytest.mark.parametrize(("penalty", "expected"), [("none", 1.0), ("max_aleatoric", 1 - 2 * math.sqrt(4) * 1.5)])
+def test_the_penalty_is_subtracted_before_rewards_are_kept(penalty, expected) -> None:
+    algorithm = mopo(penalty=penalty, penalty_weight=2.0)
+    algorithm.imagination.world = Sure()
+    algorithm.before(0, Transitions(toy(), dtype=torch.float64))
+    rewards = torch.split(algorithm.imagination.rows[:, :60], algorithm.imagination.parts, -1)[2]
+    torch.testing.assert_close(rewards, torch.full_like(rewards, expected))
+
+
+def test_a_cut_branch_bootstraps_and_a_terminated_one_does_not() -> None:
+    algorithm = mopo()
+    s = torch.randn(2, 16, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    a, r, ends = torch.zeros(2, 16, 2).double(), torch.zeros(2, 16).double(), torch.zeros(2, 16).double()
+    ends[:, 8:] = 1
+    noise = {"action": torch.zeros_like(a), "next_action": torch.zeros_like(a)}
+    batch = Batch(s, a, r, s + 1, ends, noise)
+    loss = algorithm.critic_loss(algorithm.networks, batch)["critic_loss"]
+    q = algorithm.critic(algorithm.networks["critic"], torch.cat([s, a], -1))[..., 0]
+    y = 0.99 * algorithm.next_value(batch) * (1 - ends)
+    torch.testing.assert_close(loss, ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1))
+    assert float(y[:, :8].abs().min()) > 0 == float(y[:, 8:].abs().max())
+
+
+def test_branches_are_rolled_out_when_it_is_time() -> None:
+    algorithm = mopo()
+    group = Group(algorithm, Transitions(toy(), dtype=torch.float64), MOPO.step)
+    filled = []
+    for update in range(21):
+        group.advance(update, update + 1)
+        filled.append(int(algorithm.imagination.filled[0]))
+    assert filled == [60] * 10 + [120] * 10 + [180]
+
+
+def test_a_run_fits_the_dynamics_and_resumes_bit_for_bit(pendulum_file, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
+    settings = SMALL | {"dynamics_epochs": 2, "seeds": 2, "episodes": 2, "quiet": True, "compile": "never"}
+    del settings["termination"]
+    arguments = {"steps": 30, "evaluate_every": 30, "checkpoint_every": 15, **settings}
+    run = offbench.train("mopo", pendulum_file, output=tmp_path / "one", **arguments)
+    assert run.records[0].config["termination"] == "Pendulum"
+    assert len(list((tmp_path / "cache" / "dynamics").glob("*.safetensors"))) == 2
+    state = run.policy(0)
+    assert state.act(toy().observations[:3]).shape == (3, 1)
+
+
+def test_a_task_without_a_rule_is_refused() -> None:
+    with pytest.raises(OffbenchError, match="no rule says when an episode of this task terminates"):
+        mopo(termination=None)

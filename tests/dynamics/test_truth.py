@@ -1,0 +1,89 @@
+"""The simulators as a world: bit for bit those that score policies, and mixtures between two."""
+
+import numpy as np
+import pytest
+import torch
+from test_fitting import SMALL, view
+
+from offbench.data.scaling import Scaling
+from offbench.dynamics.fitting import fit
+from offbench.dynamics.quality import LEVELS, errors_by_step, quality
+from offbench.dynamics.terminations import hopper, never
+from offbench.dynamics.truth import Mixed, Simulated
+from offbench.dynamics.worlds import Learned, Outcome
+from offbench.environments.simulator import make_simulator, make_state_simulator
+from offbench.environments.task import task
+
+KEYS, ZERO = torch.tensor([0]), torch.tensor(0)
+
+
+def scaling(name: str) -> Scaling:
+    simulator = make_simulator(task(name), 1)
+    low, high, size = simulator.action_low, simulator.action_high, simulator.observation_size
+    simulator.close()
+    return Scaling(np.zeros(size), np.ones(size), low, high)
+
+
+@pytest.mark.parametrize("name", ["hopper-v4", "halfcheetah-v4", "walker2d-v4", "pendulum"])
+def test_five_steps_are_the_simulators_bit_for_bit(name) -> None:
+    known, unit = task(name), scaling(name)
+    simulator = make_state_simulator(known, 6)
+    states = simulator.reset(range(6))
+    world = Simulated(known, unit)
+    current = torch.from_numpy(np.asarray(states, np.float64)).view(2, 3, -1)
+    simulator.set_states(states)
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        actions = torch.from_numpy(rng.uniform(-1, 1, (2, 3, len(unit.low))))
+        outcome = world.step(current, actions, torch.tensor([0, 1]), torch.tensor(number), "x")
+        # From observations alone a step forgets the solver's warm start; begun anew, both forget it.
+        simulator.set_states(current.flatten(0, 1).numpy())
+        truth = simulator.step(unit.to_environment(actions.flatten(0, 1).numpy()))
+        assert np.array_equal(outcome.observations.flatten(0, 1).numpy(), np.asarray(truth.observations, np.float64))
+        assert np.array_equal(outcome.rewards.flatten().numpy(), truth.rewards)
+        assert np.array_equal(outcome.terminations.flatten().numpy(), truth.terminations)
+        current = outcome.observations
+    world.close()
+    simulator.close()
+
+
+class Constant:
+    """Everything is one value."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def step(self, observations, actions, keys, count, name):
+        state = torch.full_like(observations, self.value)
+        return Outcome(state, state[..., 0], torch.zeros_like(state[..., 0], dtype=torch.bool))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_mixture_lies_between_its_worlds_and_ends_by_the_rule(share) -> None:
+    mixed = Mixed(Constant(1.0), Constant(0.5), share, hopper)
+    outcome = mixed.step(torch.zeros(1, 4, 11), torch.zeros(1, 4, 3), KEYS, ZERO, "x")
+    value = 1 - share / 2
+    torch.testing.assert_close(outcome.observations, torch.full((1, 4, 11), value))
+    torch.testing.assert_close(outcome.rewards, torch.full((1, 4), value))
+    assert outcome.terminations.all()  # an angle of 0.5 or more
+
+
+def test_quality_of_a_linear_system() -> None:
+    config = SMALL.__class__(members=3, elites=2, hidden=(32, 32), batch_size=64, most_epochs=40)
+    data = view(steps=3000)
+    made = fit(data, config, [0, 1])
+    for one in quality(data, config, made, [0, 1]):
+        assert one.errors.shape == one.spreads.shape == (3,)
+        assert (one.errors / one.spreads < 0.6).all()
+        assert one.errors == pytest.approx(0.05, rel=0.3)
+        assert np.abs(one.covered - LEVELS).max() < 0.12
+
+
+def test_errors_grow_with_the_steps_and_the_truth_has_none() -> None:
+    config = SMALL
+    data = view(steps=900)
+    learned = Learned(config.network(2, 1), fit(data, config, [0, 1]).parameters, 2, never)
+    far = errors_by_step(data, learned, Constant(0.0), [0, 1], rows=50, steps=4)
+    assert far.shape == (4, 2)
+    assert (far > 0).all()
+    assert not errors_by_step(data, Constant(0.0), Constant(0.0), [0, 1], rows=50, steps=4).any()
