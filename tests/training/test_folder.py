@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import SMALL, outcome
+from whole_runs import SMALL, outcome
 
 import offbench
 from offbench.errors import OffbenchError

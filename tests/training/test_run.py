@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from runs import SMALL, checkpoint, finish, outcome, same, start, wait_for_step
+from whole_runs import SMALL, checkpoint, finish, outcome, same, start, wait_for_step
 
 import offbench
 from offbench.algorithms import registry

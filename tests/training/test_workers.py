@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 import pytest
-from runs import SMALL, finish, outcome, same, start, wait_for_step
+from whole_runs import SMALL, finish, outcome, same, start, wait_for_step
 
 import offbench
 from offbench.algorithms.bc import BC
