@@ -16,10 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from _busy import busy
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SECONDS = 3.0  # of one measurement
@@ -166,20 +166,6 @@ class Run:
         return time.perf_counter() - started
 
 
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """So many processes that do nothing but count, and end with this one, however that ends."""
-    code = f"import os\nwhile os.getppid() == {os.getpid()}:\n    for _ in range(10**6): pass"
-    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
-    try:
-        time.sleep(0.5)
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
 def measure(settings: dict[str, Any], rounds: int) -> tuple[list[float], list[float]]:
     """Figures in quiet and beside busy processes, in turns."""
     runner = Runner(**settings)
@@ -187,6 +173,7 @@ def measure(settings: dict[str, Any], rounds: int) -> tuple[list[float], list[fl
     for _ in range(rounds):
         quiet.append(runner.figure())
         with busy(CORES):
+            time.sleep(0.5)
             beside.append(runner.figure())
     runner.close()
     return quiet, beside

@@ -15,10 +15,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from _busy import busy
 
 ROOT = Path(__file__).resolve().parents[1]
 BUSY = 2  # processes that compute beside the tests
@@ -33,18 +33,6 @@ class Round:
     system: float
     failed: bool
     summary: str
-
-
-@contextmanager
-def beside(count: int) -> Iterator[None]:
-    """Something to share the machine with: ``count`` processes that count for ever."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def run(select: str | None) -> Round:
@@ -70,7 +58,7 @@ def main() -> int:
     for _ in range(arguments.rounds):
         for count, done in rounds.items():
             load = os.getloadavg()[0]
-            with beside(count):
+            with busy(count):
                 one = run(arguments.select)
             done.append(one)
             row = f"{load:11.2f} | {one.wall:6.0f} | {one.user:6.0f} | {one.system:8.0f}"
