@@ -63,9 +63,9 @@ def main() -> int:
             done.append(one)
             row = f"{load:11.2f} | {one.wall:6.0f} | {one.user:6.0f} | {one.system:8.0f}"
             print(f"{count:6} | {row} | {(one.user + one.system) / 60:13.1f} | {one.summary}", flush=True)
-    alone, busy = (statistics.median(one.wall for one in done) for done in rounds.values())
+    alone, shared = (statistics.median(one.wall for one in done) for done in rounds.values())
     print(
-        f"median wall clock: {alone:.0f} s alone, {busy:.0f} s beside {BUSY} busy processes, {busy / alone:.2f} times"
+        f"median wall clock: {alone:.0f} s alone, {shared:.0f} s beside {BUSY} busy processes, {shared / alone:.2f} times"
     )
     return any(one.failed for done in rounds.values() for one in done)
 
