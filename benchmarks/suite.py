@@ -64,9 +64,8 @@ def main() -> int:
             row = f"{load:11.2f} | {one.wall:6.0f} | {one.user:6.0f} | {one.system:8.0f}"
             print(f"{count:6} | {row} | {(one.user + one.system) / 60:13.1f} | {one.summary}", flush=True)
     alone, shared = (statistics.median(one.wall for one in done) for done in rounds.values())
-    print(
-        f"median wall clock: {alone:.0f} s alone, {shared:.0f} s beside {BUSY} busy processes, {shared / alone:.2f} times"
-    )
+    times = shared / alone
+    print(f"median wall clock: {alone:.0f} s alone, {shared:.0f} s beside {BUSY} busy processes, {times:.2f} times")
     return any(one.failed for done in rounds.values() for one in done)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from test_fitting import view
+from test_dynamics_fitting import view
 
 from offbench.dynamics.imagination import Branches, Imagination
 from offbench.dynamics.worlds import Outcome

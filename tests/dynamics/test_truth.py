@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_fitting import SMALL, view
+from test_dynamics_fitting import SMALL, view
 
 from offbench.data.scaling import Scaling
 from offbench.dynamics.fitting import fit
