@@ -28,7 +28,7 @@ from offbench.dynamics.imagination import Imagination
 from offbench.evaluation.rollout import one_torch_thread
 from offbench.studies import plane
 from offbench.studies.plane import HORIZON, LENGTH, Oracle, Plane, at_the_edge
-from offbench.training.compilation import keep_memory
+from offbench.training.compilation import compiler, keep_memory, update_step
 from offbench.training.group import Group
 
 Say = Callable[[str], None]
@@ -54,6 +54,7 @@ class Budget:
 
 BUDGETS = {"small": Budget(12_000, 500, 4, 1000), "full": Budget(100_000, 1000, 10, 5000)}
 EPISODES = 100
+COMPILED_FROM = 1000  # updates, below which compiling takes longer than it saves
 
 
 class Patched(MOPO):
@@ -100,7 +101,8 @@ def run(method: str, budget: Budget, say: Say) -> dict[str, Any]:
     """
     keep_memory()
     algorithm, view = made(method, budget.seeds, budget), Transitions(plane.data())
-    group, curves, started = Group(algorithm, view, Algorithm.step), list[dict[str, Any]](), time.perf_counter()
+    step = update_step(type(algorithm), compiled=compiler() is not None and budget.updates > COMPILED_FROM)
+    group, curves, started = Group(algorithm, view, step), list[dict[str, Any]](), time.perf_counter()
     with one_torch_thread():
         for update in range(0, budget.updates, budget.every):
             group.totals.zero_()

@@ -70,7 +70,7 @@ def test_members_are_ordered_by_their_error() -> None:
 
 
 def test_an_ensemble_of_several_seeds_is_that_of_each() -> None:
-    config = dataclasses.replace(SMALL, most_epochs=30, improvement=0.05, patience=2)
+    config = dataclasses.replace(SMALL, most_epochs=30, improvement=0.1, patience=1)
     data = view(torch.float64, steps=600)
     together = fit(data, config, [3, 5, 8])
     assert len(set(together.epochs.tolist())) > 1  # they stop at different times
