@@ -26,7 +26,7 @@ def test_what_branches_reach_and_act_in() -> None:
 
 def test_the_oracle_is_the_best_policys_value() -> None:
     oracle = plane.Oracle(0.9, 12.0, steps=400)
-    states = torch.tensor([[3.0, 3.0], [-2.25, 1.5], [11.75, -12.0]], dtype=torch.float64)
+    states = torch.tensor([[8.0, 8.0], [-2.25, 1.5], [11.75, -12.0]], dtype=torch.float64)
     goal = torch.tensor(plane.GOAL, dtype=torch.float64)
     value, current = torch.zeros(3, dtype=torch.float64), states
     for step in range(400):
@@ -90,5 +90,5 @@ def test_the_study_runs_resumes_and_rebuilds_its_page(tmp_path, monkeypatch, cap
 
 
 def test_the_best_return_is_that_of_the_way_straight_to_the_hill() -> None:
-    assert 25 < best_return() < plane.HORIZON
+    assert 20 < best_return() < plane.HORIZON
     assert best_return() == pytest.approx(best_return())
