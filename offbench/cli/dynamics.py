@@ -28,7 +28,7 @@ def fit(
     """Fit the dynamics of a dataset, or find those that were fitted before, and say how good they are.
 
     Examples:
-        offbench dynamics fit offbench/pendulum/replay-v0
+        offbench dynamics fit offbench/pendulum/swingup-v0
         offbench dynamics fit offbench/hopper/medium-v0 --seeds 3 --epochs 50
 
     Args:
@@ -54,7 +54,7 @@ def show(
     """Say how good the dynamics are that were fitted before; refuses to fit.
 
     Examples:
-        offbench dynamics show offbench/pendulum/replay-v0
+        offbench dynamics show offbench/pendulum/swingup-v0
 
     Args:
         dataset: Id or file.

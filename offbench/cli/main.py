@@ -71,7 +71,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "offbench behaviours list",
     ),
     "dynamics": Subcommand(
-        "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/replay-v0"
+        "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/swingup-v0"
     ),
     "study": Subcommand(
         "study", "experiments that write a page (edge-of-reach)", "offbench study edge-of-reach --budget small"
