@@ -5,12 +5,12 @@ published the horizon (30), the branches' length (10) and the outcome; its geome
 
 - a state is a point, an action in [-1, 1]^2 moves it by ``STRIDE`` times the action, and nothing is random;
 - the data are single steps from the square |s| <= ``START`` (the larger coordinate counts), with uniform actions;
-- the reward of a step is exp(-|s' - g|^2 / (2 w^2)), a hill at g, which every start reaches in at most ten steps.
+- the reward of a step is exp(-|s' - g|^2 / (2 w^2)), a hill at g, some ten steps from the starts.
 
 A branch of k steps from the data can reach |s| <= START + k STRIDE, and acts only in |s| <= START + (k - 1) STRIDE:
-what lies between is only ever bootstrapped from. Where the hill lies was varied first: at (3, 3), as wide, and at
-(3, 3) with a width of 1 on a floor of -1, the base finds it and stays there, so that nothing is at the edge for long.
-At (8, 8) the way to it leads outwards until the branches end.
+what lies between is only ever bootstrapped from. Where the hill lies was varied first, with the base alone: at (3, 3)
+it finds the hill and stays; at (8, 8) Q passes its bound and comes back after 20,000 updates; at (10, 10) and (11, 11),
+where the way leads outwards until the branches end, it does not come back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from offbench.data.trajectories import Provenance, Trajectories
 from offbench.dynamics.worlds import Outcome
 
 START, STRIDE, HORIZON, LENGTH = 2.0, 1.0, 30, 10
-GOAL, WIDTH = (8.0, 8.0), 3.0
+GOAL, WIDTH = (10.0, 10.0), 3.0
 GRID_STEP = 0.25  # between the points that the value is tabulated at
 
 

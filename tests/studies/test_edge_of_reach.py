@@ -26,7 +26,7 @@ def test_what_branches_reach_and_act_in() -> None:
 
 def test_the_oracle_is_the_best_policys_value() -> None:
     oracle = plane.Oracle(0.9, 12.0, steps=400)
-    states = torch.tensor([[8.0, 8.0], [-2.25, 1.5], [11.75, -12.0]], dtype=torch.float64)
+    states = torch.tensor([[10.0, 10.0], [-2.25, 1.5], [11.75, -12.0]], dtype=torch.float64)
     goal = torch.tensor(plane.GOAL, dtype=torch.float64)
     value, current = torch.zeros(3, dtype=torch.float64), states
     for step in range(400):
