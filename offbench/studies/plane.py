@@ -15,6 +15,8 @@ where the way leads outwards until the branches end, it does not come back.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -61,7 +63,7 @@ class Oracle:
 
     def __init__(self, discount: float, reach: float, steps: int = 2000) -> None:
         """For states with |s| <= ``reach``; ``steps`` are as good as infinitely many."""
-        self.low = -np.ceil(reach) - 1
+        self.low = -float(math.ceil(reach)) - 1
         points = torch.arange(self.low, -self.low + GRID_STEP / 2, GRID_STEP, dtype=torch.float64)
         states = torch.stack(torch.meshgrid(points, points, indexing="ij"), -1)
         goal, value, weight = torch.tensor(GOAL, dtype=torch.float64), torch.zeros(states.shape[:-1]).double(), 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -66,7 +67,12 @@ def test_d4rls_constants_of_maze2d_are_met_from_few_starts() -> None:
 def test_uniformly_random_actions_score_0(name: str) -> None:
     found = check(task(name), LOW[0], task(name).low, 100)
     if name not in ELSEWHERE:
-        assert abs(found.deviation) <= 3, references.row(task(name), "uniformly random", found)
+        # Where few episodes reach a goal, a hundred that lack one seem to spread less than they do: the reference's own
+        # spread counts where it is larger.
+        error = max(found.error, found.reference_error * math.sqrt(task(name).low.episodes or 1) / 10)
+        together = math.hypot(error, found.reference_error)
+        shown = references.row(task(name), "uniformly random", found)
+        assert abs(found.mean - found.reference.mean) <= 3 * together, shown
         return
     error = float(task(name).scale(found.error))
     assert float(task(name).score(found.mean)) == pytest.approx(ELSEWHERE[name], abs=3 * error + 0.1)
