@@ -19,6 +19,7 @@ ELSEWHERE = {
     "hopper-v4": 1.2,
     "hopper-d4rl": 1.2,
     "ant-v4": 6.4,
+    "ant-d4rl": 6.5,
     "pen": -8.2,
     "hammer": 0.1,
     "door": 0.4,
