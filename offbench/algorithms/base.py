@@ -160,12 +160,6 @@ class Algorithm(ABC):
         data: the view; say: hears what is done.
         """
 
-    def sample(
-        self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]
-    ) -> Float[Tensor, "seeds batch action"]:
-        """Actions to imagine with, of standard normal ``noise``; to be overridden where there is an imagination."""
-        raise NotImplementedError(f"{type(self).__name__} has an imagination and no sample")
-
     def noise(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of the standard normal numbers that one update of one seed consumes, by name; none unless overridden.
 
@@ -246,7 +240,7 @@ class Algorithm(ABC):
     def before(self, update: int, data: View) -> None:
         """What happens between updates, uncompiled: branches are rolled out when it is time for them."""
         if self.imagination is not None and update % self.imagination.branches.every == 0:
-            self.imagination.roll_out(self.sample, cast(Transitions, data), self.keys, self.count)
+            self.imagination.roll_out(cast(Transitions, data), self.keys, self.count)
 
     def drawn(self) -> dict[str, Float[Tensor, "seeds ..."]]:
         """The noise of the coming update by name, a function of seeds and count."""

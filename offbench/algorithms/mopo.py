@@ -12,20 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.data.transitions import Batch, Transitions
+from offbench.algorithms.imagined import check_rollouts, fit_dynamics, learned_imagination
+from offbench.data.transitions import Batch
 from offbench.dynamics import fitting
-from offbench.dynamics.imagination import Branches, Imagination
 from offbench.dynamics.penalties import PENALTIES, Penalty
-from offbench.dynamics.store import fitted
-from offbench.dynamics.terminations import rule_of
-from offbench.dynamics.worlds import Learned
 from offbench.nn.adam import Schedule
 from offbench.nn.ensembles import SLOPE_EPSILON
 from offbench.nn.mlp import MLP
@@ -79,11 +76,9 @@ class MOPOConfig:
 
     def __post_init__(self) -> None:
         within("penalty_weight", self.penalty_weight, 0, float("inf"))
-        within("real_ratio", self.real_ratio, 0, 1, open_high=True)
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
-        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
-            within(name, getattr(self, name), 1, 10**9)
+        check_rollouts(self)
         within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
@@ -125,21 +120,14 @@ class MOPO(Algorithm):
         zero = torch.zeros(len(self.seeds), 1, dtype=torch.float64)
         self.add("temperature", {"log": zero}, c.temperature_learning_rate)
 
-        self.model = fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs)
-        network = self.model.network(sizes.observation, sizes.action)
-        self.add("dynamics", network.initialise(self.seeds, "dynamics"), None)
-        world = Learned(network, self.networks["dynamics"], self.model.elites, rule_of(c.termination or ""))
-        branches = Branches(c.rollout_every, c.rollout_count, c.rollout_length, c.rollouts_kept, c.real_ratio)
         unsure = PENALTIES[c.penalty]
-        self.imagination = Imagination(
-            branches, world, len(self.seeds), sizes.observation, sizes.action, self.device, self.dtype,
-            None if c.penalty == "none" else lambda prediction: c.penalty_weight * unsure(prediction),
-        )  # fmt: skip
+        self.imagination = learned_imagination(
+            self, None if c.penalty == "none" else lambda prediction: c.penalty_weight * unsure(prediction)
+        )
 
     def prepare(self, data: View, say: Callable[[str], None]) -> None:
         """Fit the model of each seed."""
-        for name, value in fitted(cast(Transitions, data), self.model, self.seeds, say).parameters.items():
-            self.networks["dynamics"][name].copy_(value)
+        fit_dynamics(self, data, say)
 
     def sample(
         self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]

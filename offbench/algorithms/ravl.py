@@ -1,4 +1,4 @@
-"""Reach-Aware Value Learning (RAVL), Sims, Lu and Teh 2024 (arXiv 2402.12527).
+"""Reach-Aware Value Learning (RAVL), Sims et al. 2024 (arXiv 2402.12527).
 
 Branches of k steps end in states that no branch acts in: edge-of-reach states. Q is bootstrapped from there and never
 corrected there, and a policy that seeks what Q promises drives the branches to them. MOPO's penalty hides this as long
@@ -14,20 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.data.transitions import Batch, Transitions
+from offbench.algorithms.imagined import check_rollouts, fit_dynamics, learned_imagination
+from offbench.data.transitions import Batch
 from offbench.dynamics import fitting
-from offbench.dynamics.imagination import Branches, Imagination
-from offbench.dynamics.store import fitted
-from offbench.dynamics.terminations import rule_of
-from offbench.dynamics.worlds import Learned
-from offbench.nn.ensembles import SLOPE_EPSILON, initialise_critics, similarity
+from offbench.nn.ensembles import SLOPE_EPSILON, similarity
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import SquashedGaussianPolicy
 
@@ -75,11 +72,9 @@ class RAVLConfig:
         within("critics", self.critics, 2, 10_000)
         within("diversity", self.diversity, 0, float("inf"))
         within("learning_rate", self.learning_rate, 0, 1, open_low=True)
-        within("real_ratio", self.real_ratio, 0, 1, open_high=True)
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
-        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
-            within(name, getattr(self, name), 1, 10**9)
+        check_rollouts(self)
         within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
@@ -104,26 +99,18 @@ class RAVL(Algorithm):
         self.actor = SquashedGaussianPolicy(
             MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
         )
-        critic = initialise_critics(self.critic, self.seeds, "critic")
+        critic = self.critic.initialise(self.seeds, "critic", hidden_bias=0.1, output_bound=3e-3)
         actor = self.actor.initialise(self.seeds, "actor", hidden_bias=0.1, output_bound=1e-3)
         self.add("critic", critic, c.learning_rate)
         self.add("target_critic", copy(critic), None)
         self.add("actor", actor, c.learning_rate)
         self.add("temperature", {"log": torch.zeros(len(self.seeds), 1, dtype=torch.float64)}, c.learning_rate)
 
-        self.model = fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs)
-        network = self.model.network(sizes.observation, sizes.action)
-        self.add("dynamics", network.initialise(self.seeds, "dynamics"), None)
-        world = Learned(network, self.networks["dynamics"], self.model.elites, rule_of(c.termination or ""))
-        branches = Branches(c.rollout_every, c.rollout_count, c.rollout_length, c.rollouts_kept, c.real_ratio)
-        self.imagination = Imagination(
-            branches, world, len(self.seeds), sizes.observation, sizes.action, self.device, self.dtype
-        )
+        self.imagination = learned_imagination(self)
 
     def prepare(self, data: View, say: Callable[[str], None]) -> None:
         """Fit the model of each seed."""
-        for name, value in fitted(cast(Transitions, data), self.model, self.seeds, say).parameters.items():
-            self.networks["dynamics"][name].copy_(value)
+        fit_dynamics(self, data, say)
 
     def sample(
         self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]

@@ -10,7 +10,17 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 # What the numbers of a run depend on besides its algorithm, its data and its task's simulators.
-_DECISIVE = ("basis", "nn", "data", "environments", "dynamics", "algorithms/base.py", "evaluation", "training")
+_DECISIVE = (
+    "basis",
+    "nn",
+    "data",
+    "environments",
+    "dynamics",
+    "algorithms/base.py",
+    "algorithms/imagined.py",
+    "evaluation",
+    "training",
+)
 
 
 @cache

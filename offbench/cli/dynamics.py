@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,15 +17,26 @@ from offbench.dynamics import fitting
 Dataset = Annotated[str, tyro.conf.Positional]
 
 
-def fit(
-    dataset: Dataset,
-    /,
-    seeds: int = 1,
-    preset: fitting.Preset = "offlinerl-kit",
-    hidden: tuple[int, ...] = (200, 200, 200, 200),
-    epochs: int = 2000,
-    task: str = "",
-) -> None:
+@dataclass(frozen=True)
+class Model:
+    """Which ensembles."""
+
+    seeds: int = 1
+    """Ensembles, of the seeds 0, 1, ..."""
+    preset: fitting.Preset = "offlinerl-kit"
+    """Whose way of fitting. ravl makes 350 epochs or more."""
+    hidden: tuple[int, ...] = (200, 200, 200, 200)
+    """Sizes of the hidden layers."""
+    epochs: int = 2000
+    """No seed goes on for longer."""
+    task: str = ""
+    """Task whose simulator is the truth; by default the dataset's own."""
+
+
+Flags = Annotated[Model, tyro.conf.arg(name="")]
+
+
+def fit(dataset: Dataset, /, model: Flags = Model()) -> None:
     """Fit the dynamics of a dataset, or find those that were fitted before, and say how good they are.
 
     Examples:
@@ -33,24 +45,12 @@ def fit(
 
     Args:
         dataset: Id or file.
-        seeds: Ensembles, of the seeds 0, 1, ...
-        preset: Whose way of fitting. ravl makes 350 epochs or more.
-        hidden: Sizes of the hidden layers.
-        epochs: No seed goes on for longer.
-        task: Task whose simulator is the truth; by default the dataset's own.
+        model: Which ensembles.
     """
-    _show(dataset, seeds, fitting.chosen(preset, hidden, epochs), task)
+    _show(dataset, model, fit_missing=True)
 
 
-def show(
-    dataset: Dataset,
-    /,
-    seeds: int = 1,
-    preset: fitting.Preset = "offlinerl-kit",
-    hidden: tuple[int, ...] = (200, 200, 200, 200),
-    epochs: int = 2000,
-    task: str = "",
-) -> None:
+def show(dataset: Dataset, /, model: Flags = Model()) -> None:
     """Say how good the dynamics are that were fitted before; refuses to fit.
 
     Examples:
@@ -58,28 +58,26 @@ def show(
 
     Args:
         dataset: Id or file.
-        seeds: Ensembles, of the seeds 0, 1, ...
-        preset: Whose way of fitting.
-        hidden: Sizes of the hidden layers.
-        epochs: No seed went on for longer.
-        task: Task whose simulator is the truth; by default the dataset's own.
+        model: Which ensembles.
     """
-    _show(dataset, seeds, fitting.chosen(preset, hidden, epochs), task, fit_missing=False)
+    _show(dataset, model, fit_missing=False)
 
 
-def _show(name: str, count: int, config: fitting.DynamicsConfig, task_name: str, fit_missing: bool = True) -> None:
+def _show(name: str, model: Model, fit_missing: bool) -> None:
     from offbench.catalog.loading import load
     from offbench.data.transitions import Transitions
     from offbench.dynamics.store import fitted, path_of
     from offbench.environments.own_tasks import chosen_task
     from offbench.errors import OffbenchError
+    from offbench.evaluation.rollout import one_torch_thread
     from offbench.training.checks import action_range
     from offbench.training.remarks import recorded_task
 
+    config = fitting.chosen(model.preset, model.hidden, model.epochs)
     trajectories = load(name)
-    chosen = task_name or trajectories.provenance.task or recorded_task(trajectories)
+    chosen = model.task or trajectories.provenance.task or recorded_task(trajectories)
     task = chosen_task(chosen) if chosen else None
-    view, seeds = Transitions(trajectories, action_range=action_range(trajectories, task)), list(range(count))
+    view, seeds = Transitions(trajectories, action_range=action_range(trajectories, task)), list(range(model.seeds))
     missing = [seed for seed in seeds if not path_of(view, config, seed).exists()]
     if missing and not fit_missing:
         raise OffbenchError(f"no dynamics of {name} with these settings were fitted for seed {missing[0]}; fit them")
@@ -90,7 +88,8 @@ def _show(name: str, count: int, config: fitting.DynamicsConfig, task_name: str,
         f"{100 * config.improvement:g}%, after {config.least_epochs} epochs at the earliest and {config.most_epochs} "
         f"at the latest; on the {view.device}"
     )
-    made = fitted(view, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
+    with one_torch_thread():  # as runs fit them: how many threads there are changes the last bits
+        made = fitted(view, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
     print(f"epochs {made.epochs.tolist()}, {made.seconds:.0f} seconds of fitting; in {cache_folder() / 'dynamics'}")
     _report(view, config, made, seeds, task)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from offbench.data.transitions import Batch, Transitions
 from offbench.dynamics.network import Prediction
-from offbench.dynamics.worlds import World
+from offbench.dynamics.worlds import Moment, World
 from offbench.nn.noise import standard_normal, uniform
 
 Sample = Callable[
@@ -66,6 +66,7 @@ class Imagination:
         self,
         branches: Branches,
         world: World,
+        sample: Sample,
         seeds: int,
         observation: int,
         action: int,
@@ -73,8 +74,12 @@ class Imagination:
         dtype: torch.dtype,
         penalise: Penalise | None = None,
     ) -> None:
-        """Nothing is imagined yet. ``penalise`` says what is subtracted from rewards, of the members' predictions."""
-        self.branches, self.world, self.penalise = branches, world, penalise
+        """Nothing is imagined yet.
+
+        ``sample`` gives actions of observations and standard normal numbers, ``penalise`` what is subtracted from
+        rewards, of the members' predictions.
+        """
+        self.branches, self.world, self.sample, self.penalise = branches, world, sample, penalise
         self.parts = [observation, action, 1, observation, 1]
         self.capacity = branches.count * branches.length * branches.retained
         self.rows = torch.zeros(seeds, self.capacity + 1, sum(self.parts), device=device, dtype=dtype)
@@ -85,13 +90,10 @@ class Imagination:
         """The tensors that later updates depend on, by name."""
         return {"rows": self.rows, "filled": self.filled, "place": self.place}
 
-    def roll_out(
-        self, sample: Sample, data: Transitions, keys: Int64[Tensor, " seeds"], count: Int64[Tensor, ""]
-    ) -> None:
+    def roll_out(self, data: Transitions, keys: Int64[Tensor, " seeds"], count: Int64[Tensor, ""]) -> None:
         """Branch off states of the data, drawn uniformly, and keep every step up to a termination.
 
         Args:
-            sample: actions of observations and standard normal numbers.
             data: whose states the branches start in.
             keys, count: seeds and number of the coming update, of which all that is random is a function.
         """
@@ -101,8 +103,10 @@ class Imagination:
             alive = torch.ones_like(states[..., 0], dtype=torch.bool)
             for step in range(self.branches.length):
                 shape = (self.branches.count, self.parts[1])
-                actions = sample(states, standard_normal(keys, count, f"imagined/action{step}", shape, states.dtype))
-                outcome = self.world.step(states, actions, keys, count, f"imagined{step}")
+                actions = self.sample(
+                    states, standard_normal(keys, count, f"imagined/action{step}", shape, states.dtype)
+                )
+                outcome = self.world.step(states, actions, Moment(keys, count, f"imagined{step}"))
                 rewards = outcome.rewards
                 if self.penalise is not None and outcome.prediction is not None:
                     rewards = rewards - self.penalise(outcome.prediction)

@@ -1,7 +1,9 @@
 """How unsure an ensemble is of a transition: what MOPO subtracts from the reward.
 
-Source: Yu et al. 2020, MOPO (arXiv 2005.13239); Lu et al. 2022, "Revisiting Design Choices in Offline Model-Based
-Reinforcement Learning" (arXiv 2110.04135), for the others; all members count, not the elites alone.
+Source: Yu et al. 2020, MOPO (arXiv 2005.13239), and OfflineRL-Kit's variants for ``max_aleatoric``, ``ensemble_std``
+and ``pairwise_difference``. ``ensemble_variance`` and ``loo_kl`` follow Lu et al. 2022, "Revisiting Design Choices in
+Offline Model-Based Reinforcement Learning" (arXiv 2110.04135), as remembered: their code was not at hand. All members
+count, not the elites alone.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch import Tensor
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.dynamics.fitting import DynamicsConfig, Fitted, held_out
-from offbench.dynamics.worlds import Learned, World
+from offbench.dynamics.worlds import Moment, World
 from offbench.nn.mlp import Parameters
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
@@ -60,7 +60,7 @@ def quality(view: Transitions, config: DynamicsConfig, fitted: Fitted, seeds: Se
 
 
 def errors_by_step(
-    view: Transitions, learned: Learned, true: World, keys: Sequence[int], rows: int = 200, steps: int = 20
+    view: Transitions, learned: World, true: World, keys: Sequence[int], rows: int = 200, steps: int = 20
 ) -> Float[Array, "steps seeds"]:
     """Median over branches of the distance between imagined and true state after each step, in the states' deviations.
 
@@ -77,8 +77,9 @@ def errors_by_step(
         actions = torch.rand(1, rows, view.action_size, generator=generator, dtype=states.dtype) * 2 - 1
         actions = actions.expand(len(keys), -1, -1)
         with torch.no_grad():
-            imagined = learned.step(imagined, actions, seeds, torch.tensor(step), "quality").observations
-            outcome = true.step(truth, actions, seeds, torch.tensor(step), "quality")
+            moment = Moment(seeds, torch.tensor(step), "quality")
+            imagined = learned.step(imagined, actions, moment).observations
+            outcome = true.step(truth, actions, moment)
         truth, alive = outcome.observations, alive & ~outcome.terminations
         far = (((imagined - truth) / deviations) ** 2).mean(-1).sqrt()
         found.append([_median(own[mask]) for own, mask in zip(far, alive, strict=True)])

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from offbench.basis.code import meaning
+from offbench.basis.code import package_digest
 from offbench.basis.files import cache_folder
 from offbench.basis.locks import locked
 from offbench.basis.tensors import map_tensors, write_tensors
 from offbench.data.transitions import Transitions
-from offbench.dynamics import fitting, network
 from offbench.dynamics.fitting import DynamicsConfig, Fitted, Say, described, fit
 from offbench.errors import DataError
 from offbench.nn.mlp import Parameters
@@ -62,8 +61,7 @@ def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say:
 def path_of(view: Transitions, config: DynamicsConfig, seed: int) -> Path:
     """Where the ensemble of a seed lies: named by the data, what batches make of them, the config and the code."""
     scaling = [np.asarray(part).tolist() for part in vars(view.scaling).values()]
-    sources = [meaning(Path(module.__file__ or "").read_text(encoding="utf-8")) for module in (fitting, network)]
-    facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, sources]
+    facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, package_digest()]
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     return cache_folder() / "dynamics" / f"{name}.safetensors"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from offbench.data.scaling import Scaling
 from offbench.dynamics.terminations import Rule
-from offbench.dynamics.worlds import Outcome, World
+from offbench.dynamics.worlds import Moment, Outcome, World
 from offbench.environments.protocol import StateSimulator
 from offbench.environments.simulator import make_state_simulator
 from offbench.environments.task import Task
@@ -35,9 +35,7 @@ class Simulated:
         self,
         observations: Float[Tensor, "seeds batch observation"],
         actions: Float[Tensor, "seeds batch action"],
-        keys: Int64[Tensor, " seeds"],
-        count: Int64[Tensor, ""],
-        name: str,
+        moment: Moment,
     ) -> Outcome:
         """See `World.step`; nothing is random."""
         states = observations.flatten(0, 1).double().cpu().numpy()
@@ -65,7 +63,7 @@ class Simulated:
 class Mixed:
     """Next states and rewards between those of two worlds, and the rule's terminations of them.
 
-    Source: Sims, Lu and Teh 2024 (arXiv 2402.12527), from a random over a learned to the true model.
+    Source: Sims et al. 2024 (arXiv 2402.12527), from a random over a learned to the true model.
     """
 
     def __init__(self, first: World, second: World, share: float, terminates: Rule) -> None:
@@ -76,12 +74,10 @@ class Mixed:
         self,
         observations: Float[Tensor, "seeds batch observation"],
         actions: Float[Tensor, "seeds batch action"],
-        keys: Int64[Tensor, " seeds"],
-        count: Int64[Tensor, ""],
-        name: str,
+        moment: Moment,
     ) -> Outcome:
         """See `World.step`."""
-        one, two = (world.step(observations, actions, keys, count, name) for world in (self.first, self.second))
+        one, two = (world.step(observations, actions, moment) for world in (self.first, self.second))
         following = torch.lerp(one.observations, two.observations, self.share)
         rewards = torch.lerp(one.rewards, two.rewards, self.share)
         return Outcome(following, rewards, self.terminates(following), one.prediction)

@@ -16,6 +16,20 @@ from offbench.nn.noise import standard_normal, uniform
 CHUNK = 5_000  # rows that members predict at once: what lies between their layers is hundreds of times as wide
 
 
+class Moment(NamedTuple):
+    """What all that is random in a step is a function of.
+
+    Attributes:
+        keys: the seeds.
+        update: number of the coming one.
+        name: of the step, another one for each step before that update.
+    """
+
+    keys: Int64[Tensor, " seeds"]
+    update: Int64[Tensor, ""]
+    name: str
+
+
 class Outcome(NamedTuple):
     """What a step of all branches gives.
 
@@ -36,11 +50,9 @@ class World(Protocol):
         self,
         observations: Float[Tensor, "seeds batch observation"],
         actions: Float[Tensor, "seeds batch action"],
-        keys: Int64[Tensor, " seeds"],
-        count: Int64[Tensor, ""],
-        name: str,
+        moment: Moment,
     ) -> Outcome:
-        """One step of every state; what is random is a function of keys, count and name."""
+        """One step of every state."""
         ...
 
 
@@ -54,17 +66,16 @@ class Learned:
         self,
         observations: Float[Tensor, "seeds batch observation"],
         actions: Float[Tensor, "seeds batch action"],
-        keys: Int64[Tensor, " seeds"],
-        count: Int64[Tensor, ""],
-        name: str,
+        moment: Moment,
     ) -> Outcome:
         """See `World.step`; next observation and reward are drawn, not their means."""
         pairs = zip(torch.split(observations, CHUNK, 1), torch.split(actions, CHUNK, 1), strict=True)
         predictions = [self.network.predict(self.parameters, *pair) for pair in pairs]
         prediction = Prediction(*(torch.cat(parts, 2) for parts in zip(*predictions, strict=True)))
         rows, width = observations.shape[1], observations.shape[2] + 1
-        members = (uniform(keys, count, f"{name}/member", (rows,)) * self.elites).long()
-        noise = standard_normal(keys, count, f"{name}/outcome", (rows, width), observations.dtype)
+        keys, update, name = moment
+        members = (uniform(keys, update, f"{name}/member", (rows,)) * self.elites).long()
+        noise = standard_normal(keys, update, f"{name}/outcome", (rows, width), observations.dtype)
         drawn = chosen(prediction, members, noise)
         following, rewards = drawn[..., :-1], drawn[..., -1]
         return Outcome(following, rewards, self.terminates(following), prediction)

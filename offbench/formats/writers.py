@@ -165,11 +165,7 @@ def write_minari(
     if folder.exists():
         raise DataError(f"{folder} exists; choose another id or version, or delete it: minari delete {dataset_id}")
     spec = _spec(environment)
-    known = _spaces_of(spec) if _countable(t.observations) or _countable(t.actions) else (None, None)
-    spaces = {
-        "observation_space": _discrete(t.observations, None, known[0]) or _box(t.observations, None),
-        "action_space": _discrete(t.actions, t.action_range, known[1]) or _box(t.actions, t.action_range),
-    }
+    spaces = _spaces(t, spec)
     entries = {"dataset_id": dataset_id, "minari_version": version} | _sets(metadata)
     if _is_discrete(spaces["action_space"]) and t.action_range is not None:
         entries[DECLARED] = True
@@ -193,6 +189,15 @@ def write_minari(
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder, tuple(_losses(t))
+
+
+def _spaces(t: Trajectories, spec: Any) -> dict[str, Any]:
+    """Minari's spaces of observations and actions, discrete where they count something."""
+    known = _spaces_of(spec) if _countable(t.observations) or _countable(t.actions) else (None, None)
+    return {
+        "observation_space": _discrete(t.observations, None, known[0]) or _box(t.observations, None),
+        "action_space": _discrete(t.actions, t.action_range, known[1]) or _box(t.actions, t.action_range),
+    }
 
 
 def _check_final(t: Trajectories) -> None:

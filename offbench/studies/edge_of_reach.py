@@ -6,7 +6,7 @@ Three runs in the `plane`, whose true dynamics play all branches, so that no mod
 - **patched**: the same, but the bootstrap of states at the edge of reach takes the best policy's value, from an oracle;
 - **ravl**: N critics, their minimum, their gradients kept apart; no oracle.
 
-Source: Sims, Lu and Teh 2024 (arXiv 2402.12527), figures 2 to 4.
+Source: Sims et al. 2024 (arXiv 2402.12527).
 """
 
 from __future__ import annotations

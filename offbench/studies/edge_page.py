@@ -37,7 +37,8 @@ def text(records: Records) -> str:
         f"Branches of {plane.LENGTH} steps in a plane whose true dynamics play them, so that no model is wrong. "
         f"{one['updates']:,} updates, {one['seeds']} seeds, mean over the last evaluation with 95% intervals of the "
         f"mean over seeds (Student t). A return is the sum of {plane.HORIZON} rewards; the best policy earns "
-        f"{best:.1f}, and no value can exceed 100 (rewards are at most 1, gamma is 0.99).",
+        f"{best:.1f}. Rewards are at most 1 and gamma is 0.99, so that discounted rewards add up to at most 100; Q "
+        "also counts the policy's entropy, which is below 1.4 a step, times the temperature.",
         "",
         "| | return | mean Q of a batch | largest over the run | next states at the edge | critics' mean - min, within "
         "reach | at the edge |",

@@ -1,6 +1,6 @@
 """A plane whose dynamics are known, in which the states at the edge of reach can be told by their place.
 
-Sims, Lu and Teh 2024 (arXiv 2402.12527) show the edge-of-reach problem in a two-dimensional world of which they
+Sims et al. 2024 (arXiv 2402.12527) show the edge-of-reach problem in a two-dimensional world of which they
 published the horizon (30), the branches' length (10) and the outcome; its geometry is ours:
 
 - a state is a point, an action in [-1, 1]^2 moves it by ``STRIDE`` times the action, and nothing is random;
@@ -9,7 +9,7 @@ published the horizon (30), the branches' length (10) and the outcome; its geome
 
 A branch of k steps from the data can reach |s| <= START + k STRIDE, and acts only in |s| <= START + (k - 1) STRIDE:
 what lies between is only ever bootstrapped from. Where the hill lies was varied first, with the base alone: at (3, 3)
-it finds the hill and stays; at (8, 8) Q passes its bound and comes back after 20,000 updates; at (10, 10) and (11, 11),
+it finds the hill and stays; at (8, 8) Q passes 100 and comes back after 20,000 updates; at (10, 10) and (11, 11),
 where the way leads outwards until the branches end, it does not come back.
 """
 
@@ -19,11 +19,11 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from offbench.data.trajectories import Provenance, Trajectories
-from offbench.dynamics.worlds import Outcome
+from offbench.dynamics.worlds import Moment, Outcome
 
 START, STRIDE, HORIZON, LENGTH = 2.0, 1.0, 30, 10
 GOAL, WIDTH = (10.0, 10.0), 3.0
@@ -49,9 +49,7 @@ class Plane:
         self,
         observations: Float[Tensor, "seeds batch 2"],
         actions: Float[Tensor, "seeds batch 2"],
-        keys: Int64[Tensor, " seeds"],
-        count: Int64[Tensor, ""],
-        name: str,
+        moment: Moment,
     ) -> Outcome:
         """See `World.step`."""
         following = observations + STRIDE * actions.clamp(-1, 1)

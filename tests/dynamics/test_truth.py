@@ -10,11 +10,9 @@ from offbench.dynamics.fitting import fit
 from offbench.dynamics.quality import LEVELS, errors_by_step, quality
 from offbench.dynamics.terminations import hopper, never
 from offbench.dynamics.truth import Mixed, Simulated
-from offbench.dynamics.worlds import Learned, Outcome
-from offbench.environments.simulator import make_simulator, make_state_simulator
+from offbench.dynamics.worlds import Learned, Moment, Outcome
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
-
-KEYS, ZERO = torch.tensor([0]), torch.tensor(0)
 
 
 def scaling(name: str) -> Scaling:
@@ -25,22 +23,21 @@ def scaling(name: str) -> Scaling:
 
 
 @pytest.mark.parametrize("name", ["hopper-v4", "halfcheetah-v4", "walker2d-v4", "pendulum"])
-def test_five_steps_are_the_simulators_bit_for_bit(name) -> None:
+def test_an_episode_is_played_as_the_simulator_plays_it(name) -> None:
+    """To rounding; what a step is begun with beside the state, the solver's warm start, no observation holds."""
     known, unit = task(name), scaling(name)
-    simulator = make_state_simulator(known, 6)
-    states = simulator.reset(range(6))
-    world = Simulated(known, unit)
-    current = torch.from_numpy(np.asarray(states, np.float64)).view(2, 3, -1)
-    simulator.set_states(states)
-    rng = np.random.default_rng(0)
+    simulator = make_simulator(known, 6)
+    current = torch.from_numpy(np.asarray(simulator.reset(range(6)), np.float64)).view(2, 3, -1)
+    world, rng = Simulated(known, unit), np.random.default_rng(0)
     for number in range(5):
         actions = torch.from_numpy(rng.uniform(-1, 1, (2, 3, len(unit.low))))
-        outcome = world.step(current, actions, torch.tensor([0, 1]), torch.tensor(number), "x")
-        # From observations alone a step forgets the solver's warm start; begun anew, both forget it.
-        simulator.set_states(current.flatten(0, 1).numpy())
+        outcome = world.step(current, actions, Moment(torch.tensor([0, 1]), torch.tensor(number), "x"))
         truth = simulator.step(unit.to_environment(actions.flatten(0, 1).numpy()))
-        assert np.array_equal(outcome.observations.flatten(0, 1).numpy(), np.asarray(truth.observations, np.float64))
-        assert np.array_equal(outcome.rewards.flatten().numpy(), truth.rewards)
+        far = np.abs(outcome.observations.flatten(0, 1).numpy() - truth.observations).max()
+        # The pendulum's observation is float32; contacts make small differences grow.
+        near = 1e-5 if number or name == "pendulum" else 1e-12
+        assert far < near, (number, far)
+        assert outcome.rewards.flatten().numpy() == pytest.approx(truth.rewards, rel=near, abs=near)
         assert np.array_equal(outcome.terminations.flatten().numpy(), truth.terminations)
         current = outcome.observations
     world.close()
@@ -53,7 +50,7 @@ class Constant:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def step(self, observations, actions, keys, count, name):
+    def step(self, observations, actions, moment):
         state = torch.full_like(observations, self.value)
         return Outcome(state, state[..., 0], torch.zeros_like(state[..., 0], dtype=torch.bool))
 
@@ -61,7 +58,7 @@ class Constant:
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_a_mixture_lies_between_its_worlds_and_ends_by_the_rule(share) -> None:
     mixed = Mixed(Constant(1.0), Constant(0.5), share, hopper)
-    outcome = mixed.step(torch.zeros(1, 4, 11), torch.zeros(1, 4, 3), KEYS, ZERO, "x")
+    outcome = mixed.step(torch.zeros(1, 4, 11), torch.zeros(1, 4, 3), Moment(torch.tensor([0]), torch.tensor(0), "x"))
     value = 1 - share / 2
     torch.testing.assert_close(outcome.observations, torch.full((1, 4, 11), value))
     torch.testing.assert_close(outcome.rewards, torch.full((1, 4), value))

@@ -8,6 +8,7 @@ import torch
 
 from offbench.cli.main import main
 from offbench.data.transitions import Transitions
+from offbench.dynamics.worlds import Moment
 from offbench.studies import edge_of_reach as study
 from offbench.studies import plane
 from offbench.studies.edge_page import best_return, text
@@ -16,10 +17,10 @@ from offbench.studies.edge_page import best_return, text
 def test_what_branches_reach_and_act_in() -> None:
     """Random branches never act at the edge, and some end there when they head outwards."""
     states = torch.full((1, 1, 2), plane.START)
-    world, keys, zero = plane.Plane(), torch.tensor([0]), torch.tensor(0)
+    world, moment = plane.Plane(), Moment(torch.tensor([0]), torch.tensor(0), "x")
     for step in range(plane.LENGTH):
         assert not plane.at_the_edge(states).any(), step
-        states = world.step(states, torch.ones(1, 1, 2), keys, zero, "x").observations
+        states = world.step(states, torch.ones(1, 1, 2), moment).observations
     assert plane.at_the_edge(states).all()
     assert float(states.max()) == plane.START + plane.LENGTH * plane.STRIDE
 
@@ -90,5 +91,9 @@ def test_the_study_runs_resumes_and_rebuilds_its_page(tmp_path, monkeypatch, cap
 
 
 def test_the_best_return_is_that_of_the_way_straight_to_the_hill() -> None:
-    assert 20 < best_return() < plane.HORIZON
-    assert best_return() == pytest.approx(best_return())
+    expected = []
+    for start in plane.starts(1000).double().numpy():
+        goal = np.array(plane.GOAL)
+        way = [start + np.clip(goal - start, -step, step) for step in range(1, plane.HORIZON + 1)]
+        expected.append(sum(np.exp(-((goal - at) ** 2).sum() / (2 * plane.WIDTH**2)) for at in way))
+    assert best_return() == pytest.approx(np.mean(expected), rel=1e-5)
