@@ -29,16 +29,20 @@ def test_an_episode_is_played_as_the_simulator_plays_it(name) -> None:
     simulator = make_simulator(known, 6)
     current = torch.from_numpy(np.asarray(simulator.reset(range(6)), np.float64)).view(2, 3, -1)
     world, rng = Simulated(known, unit), np.random.default_rng(0)
+    whole = np.ones(6, dtype=bool)  # of which environments the observations have held the state so far
     for number in range(5):
-        actions = torch.from_numpy(rng.uniform(-1, 1, (2, 3, len(unit.low))))
+        actions = torch.from_numpy(rng.uniform(-0.1, 0.1, (2, 3, len(unit.low))))
         outcome = world.step(current, actions, Moment(torch.tensor([0, 1]), torch.tensor(number), "x"))
         truth = simulator.step(unit.to_environment(actions.flatten(0, 1).numpy()))
-        far = np.abs(outcome.observations.flatten(0, 1).numpy() - truth.observations).max()
+        if known.environment.startswith(("Hopper", "Walker2d")):  # velocities are shown up to 10
+            whole &= (np.abs(current.flatten(0, 1).numpy()) < 10).all(1)
+        assert whole.sum() >= (6 if number == 0 else 1)
+        far = np.abs(outcome.observations.flatten(0, 1).numpy() - truth.observations)[whole].max()
         # The pendulum's observation is float32; contacts make small differences grow.
         near = 1e-5 if number or name == "pendulum" else 1e-12
         assert far < near, (number, far)
-        assert outcome.rewards.flatten().numpy() == pytest.approx(truth.rewards, rel=near, abs=near)
-        assert np.array_equal(outcome.terminations.flatten().numpy(), truth.terminations)
+        assert outcome.rewards.flatten().numpy()[whole] == pytest.approx(truth.rewards[whole], rel=near, abs=near)
+        assert np.array_equal(outcome.terminations.flatten().numpy()[whole], truth.terminations[whole])
         current = outcome.observations
     world.close()
     simulator.close()
