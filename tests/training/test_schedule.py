@@ -47,14 +47,16 @@ def test_in_a_hurry_all_groups_end_at_the_same_update_as_soon_as_they_can(groups
     assert set(schedule.positions) == {furthest}  # nobody goes beyond who was foremost
 
 
-def test_the_group_that_is_furthest_behind_comes_next():
-    schedule = Schedule(3, 0, 400, [100])
+def test_the_group_that_is_furthest_behind_comes_next_unless_it_was_just_given_back():
+    schedule = Schedule(3, 0, 900, [100])
     assert [schedule.take() for _ in range(4)] == [(0, 0, 100), (1, 0, 100), (2, 0, 100), None]
     schedule.give_back(1)
-    assert schedule.take() == (1, 100, 200)
-    schedule.give_back(1)
+    assert schedule.take() == (1, 100, 200)  # no other is free
     schedule.give_back(0)
+    schedule.give_back(1)
     assert schedule.take() == (0, 100, 200)
+    schedule.give_back(2)
+    assert schedule.take() == (1, 200, 300)  # 2 is further behind, and whoever gave it back may be slow
 
 
 @given(st.integers(2, 9), st.integers(2, 4), st.integers(1, 2000))
@@ -76,4 +78,4 @@ def test_processes_of_any_speed_end_together_up_to_the_shortest_piece(groups, wo
         now, group = working.pop(worker)
         schedule.give_back(group)
     if groups >= 2 * workers and length >= 100:
-        assert now - min(waiting.values()) <= 4 * LEAST / min(speeds)
+        assert now - min(waiting.values()) <= 2 * LEAST / min(speeds)
