@@ -22,15 +22,12 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
 from offbench.data.scaling import RewardTransform
 from offbench.data.transitions import Batch
+from offbench.nn.conservative import Heads, several, soft_maximum, values
 from offbench.nn.mlp import MLP, Parameters
 from offbench.nn.policies import SquashedGaussianPolicy, squashed
 
 OUTPUT_GAIN = 1e-2  # of the first weights of all output layers
 MAX_MULTIPLIER = 1e6
-
-Heads = tuple[
-    Float[Tensor, "seeds batch action"], Float[Tensor, "seeds batch action"]
-]  # mean and log standard deviation
 
 
 @dataclass(frozen=True)
@@ -152,19 +149,19 @@ class CQL(Algorithm):
         with torch.no_grad():
             next_heads = self.actor.heads(self.networks["actor"], s_next)
             y = r + self.config.discount * (1 - terminal) * self.target_value(batch, next_heads)
-        q = self._values(networks["critic"], s, a.unsqueeze(2))[..., 0]  # (seeds, 2, batch)
+        q = values(self.critic, networks["critic"], s, a.unsqueeze(2))[..., 0]  # (seeds, 2, batch)
         bellman = ((q - y.unsqueeze(1)) ** 2).mean(-1)  # (seeds, 2)
 
         # Pushed down at all actions, up at the data's: log integral exp Q(s, a) da - Q(s, a)   (paper, equation 4)
-        soft_maximum = self.soft_maximum(networks["critic"], batch, heads, next_heads)
-        gap = soft_maximum - q
+        pushed_down = soft_maximum(self.critic, networks["critic"], s, heads, next_heads, batch.noise)
+        gap = pushed_down - q
         if self.config.lowest_gap is not None:
             gap = gap.clamp(min=self.config.lowest_gap)
         conservative, multiplier_loss = self.conservative(networks, gap.mean(-1))
 
         # L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~))
         sampled, log_prob = squashed(*heads, batch.noise["action"])
-        q_sampled = self._values(self.networks["critic"], s, sampled.unsqueeze(2))[..., 0].amin(1)
+        q_sampled = values(self.critic, self.networks["critic"], s, sampled.unsqueeze(2))[..., 0].amin(1)
         # L_alpha = -log alpha E (log pi(a~ | s) - |A|): the entropy is held at -|A|
         surplus = log_prob.detach() - self.sizes.action
         return {
@@ -176,23 +173,8 @@ class CQL(Algorithm):
 
     def target_value(self, batch: Batch, next_heads: Heads) -> Float[Tensor, "seeds batch"]:
         """max over the sampled a' of min_i Q'_i(s', a'): of one action or of several."""
-        actions, _ = _sample(next_heads, batch.noise["target_action"])
-        return self._values(self.networks["target_critic"], batch.next_observations, actions).amin(1).amax(-1)
-
-    def soft_maximum(
-        self, critic: Parameters, batch: Batch, heads: Heads, next_heads: Heads
-    ) -> Float[Tensor, "seeds 2 batch"]:
-        """log sum_j exp Q_i(s, a_j) / p(a_j), over uniform actions and those of pi(s) and pi(s')."""
-        noise = batch.noise
-        with torch.no_grad():
-            uniform = torch.erf(noise["uniform"] / math.sqrt(2))  # of a standard normal number: uniform on (-1, 1)
-            density = torch.full_like(uniform[..., 0], -self.sizes.action * math.log(2))
-            present, present_density = _sample(heads, noise["present"])
-            following, following_density = _sample(next_heads, noise["next"])
-            actions = torch.cat([uniform, following, present], 2)  # (seeds, batch, 3 sampled_actions, action)
-            log_density = torch.cat([density, following_density, present_density], 2)
-        q = self._values(critic, batch.observations, actions)
-        return torch.logsumexp(q - log_density.unsqueeze(1), -1)
+        actions, _ = several(next_heads, batch.noise["target_action"])
+        return values(self.critic, self.networks["target_critic"], batch.next_observations, actions).amin(1).amax(-1)
 
     def conservative(
         self, networks: Networks, gap: Float[Tensor, "seeds 2"]
@@ -205,17 +187,6 @@ class CQL(Algorithm):
         factor = torch.exp(networks["multiplier"]["log"]).clamp(max=MAX_MULTIPLIER)  # (seeds, 1)
         return factor.detach() * excess, -(factor * excess.detach()).mean(1)
 
-    def _values(
-        self,
-        critic: Parameters,
-        s: Float[Tensor, "seeds batch observation"],
-        actions: Float[Tensor, "seeds batch samples action"],
-    ) -> Float[Tensor, "seeds 2 batch samples"]:
-        """Q_i(s, a_j)."""
-        repeated = s.unsqueeze(2).expand(-1, -1, actions.shape[2], -1)
-        values = self.critic(critic, torch.cat([repeated, actions], -1).flatten(1, 2))  # (seeds, 2, batch * n, 1)
-        return values.view(*values.shape[:2], *actions.shape[1:3])
-
     def update(self, batch: Batch) -> Metrics:
         """One Adam step of everything together, then the target Q follows the new Q."""
         learned = ["critic", "actor", "temperature"] + ["multiplier"] * self.config.lagrange
@@ -226,11 +197,3 @@ class CQL(Algorithm):
     def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mode of the policy."""
         return self.actor.mode(self.networks["actor"], observations)
-
-
-def _sample(
-    heads: Heads, noise: Float[Tensor, "seeds batch samples action"]
-) -> tuple[Float[Tensor, "seeds batch samples action"], Float[Tensor, "seeds batch samples"]]:
-    """Several actions a state and their log-densities."""
-    mean, log_std = heads
-    return squashed(mean.unsqueeze(2), log_std.unsqueeze(2), noise)

@@ -7,6 +7,7 @@ Their configs have the fields ``rollout_length``, ``rollout_count``, ``rollout_e
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from offbench.algorithms.base import Algorithm, View, within
@@ -19,11 +20,33 @@ from offbench.dynamics.terminations import rule_of
 from offbench.dynamics.worlds import Learned
 
 
-def check_rollouts(config: Any) -> None:
-    """Refuse branches of nothing with one sentence."""
-    within("real_ratio", config.real_ratio, 0, 1, open_high=True)
-    for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
-        within(name, getattr(config, name), 1, 10**9)
+@dataclass(frozen=True)
+class ImaginedConfig:
+    """Hyperparameters of what is imagined and of the model that it is imagined in."""
+
+    rollout_length: int = 5
+    """k, steps of a branch."""
+    rollout_count: int = 50_000
+    """Branches that are rolled out each time."""
+    rollout_every: int = 1000
+    """Updates between two times."""
+    rollouts_kept: int = 5
+    """Times whose transitions are kept."""
+    real_ratio: float = 0.05
+    """Share of the data's own transitions in a batch."""
+    termination: str | None = None
+    """The rule that says when an imagined episode ends; that of the task where it is not given."""
+    dynamics: fitting.Preset = "offlinerl-kit"
+    """Whose way of fitting the model."""
+    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
+    """Sizes of the model's hidden layers."""
+    dynamics_epochs: int = 2000
+    """The model is fitted for no more epochs than these."""
+
+    def __post_init__(self) -> None:
+        within("real_ratio", self.real_ratio, 0, 1, open_high=True)
+        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
+            within(name, getattr(self, name), 1, 10**9)
 
 
 def learned_imagination(algorithm: Any, penalise: Penalise | None = None) -> Imagination:

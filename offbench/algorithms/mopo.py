@@ -19,9 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.algorithms.imagined import check_rollouts, fit_dynamics, learned_imagination
+from offbench.algorithms.imagined import ImaginedConfig, fit_dynamics, learned_imagination
 from offbench.data.transitions import Batch
-from offbench.dynamics import fitting
 from offbench.dynamics.penalties import PENALTIES, Penalty
 from offbench.nn.adam import Schedule
 from offbench.nn.ensembles import SLOPE_EPSILON
@@ -30,31 +29,13 @@ from offbench.nn.policies import SquashedGaussianPolicy
 
 
 @dataclass(frozen=True)
-class MOPOConfig:
+class MOPOConfig(ImaginedConfig):
     """Hyperparameters of MOPO."""
 
     penalty: Penalty = "max_aleatoric"
     """u(s, a), how unsure the model is; "none" is MBPO without pessimism."""
     penalty_weight: float = 0.5
     """lambda: rewards are r - lambda u."""
-    rollout_length: int = 5
-    """k, steps of a branch."""
-    rollout_count: int = 50_000
-    """Branches that are rolled out each time."""
-    rollout_every: int = 1000
-    """Updates between two times."""
-    rollouts_kept: int = 5
-    """Times whose transitions are kept."""
-    real_ratio: float = 0.05
-    """Share of the data's own transitions in a batch."""
-    termination: str | None = None
-    """The rule that says when an imagined episode ends; that of the task where it is not given."""
-    dynamics: fitting.Preset = "offlinerl-kit"
-    """Whose way of fitting the model."""
-    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
-    """Sizes of the model's hidden layers."""
-    dynamics_epochs: int = 2000
-    """The model is fitted for no more epochs than these."""
     discount: float = 0.99
     """gamma."""
     polyak: float = 0.005
@@ -75,10 +56,10 @@ class MOPOConfig:
     """Transitions a seed in one update, real and imagined."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         within("penalty_weight", self.penalty_weight, 0, float("inf"))
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
-        check_rollouts(self)
         within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 

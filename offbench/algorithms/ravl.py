@@ -21,40 +21,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.algorithms.imagined import check_rollouts, fit_dynamics, learned_imagination
+from offbench.algorithms.imagined import ImaginedConfig, fit_dynamics, learned_imagination
 from offbench.data.transitions import Batch
-from offbench.dynamics import fitting
 from offbench.nn.ensembles import SLOPE_EPSILON, similarity
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import SquashedGaussianPolicy
 
 
 @dataclass(frozen=True)
-class RAVLConfig:
+class RAVLConfig(ImaginedConfig):
     """Hyperparameters of RAVL."""
 
     critics: int = 10
     """N."""
     diversity: float = 1.0
     """eta, the weight of the cosine between the critics' gradients."""
-    rollout_length: int = 5
-    """k, steps of a branch."""
-    rollout_count: int = 50_000
-    """Branches that are rolled out each time."""
-    rollout_every: int = 1000
-    """Updates between two times."""
-    rollouts_kept: int = 5
-    """Times whose transitions are kept."""
-    real_ratio: float = 0.05
-    """Share of the data's own transitions in a batch."""
-    termination: str | None = None
-    """The rule that says when an imagined episode ends; that of the task where it is not given."""
-    dynamics: fitting.Preset = "offlinerl-kit"
-    """Whose way of fitting the model."""
-    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
-    """Sizes of the model's hidden layers."""
-    dynamics_epochs: int = 2000
-    """The model is fitted for no more epochs than these."""
     discount: float = 0.99
     """gamma."""
     polyak: float = 0.005
@@ -69,12 +50,12 @@ class RAVLConfig:
     """Transitions a seed in one update, real and imagined."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         within("critics", self.critics, 2, 10_000)
         within("diversity", self.diversity, 0, float("inf"))
         within("learning_rate", self.learning_rate, 0, 1, open_low=True)
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
-        check_rollouts(self)
         within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 

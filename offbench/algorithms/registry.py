@@ -27,10 +27,12 @@ from offbench.errors import OffbenchError, UnknownNameError
 OURS = {
     "awac": "offbench.algorithms.awac:AWAC",
     "bc": "offbench.algorithms.bc:BC",
+    "combo": "offbench.algorithms.combo:COMBO",
     "cql": "offbench.algorithms.cql:CQL",
     "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
     "edac": "offbench.algorithms.edac:EDAC",
     "iql": "offbench.algorithms.iql:IQL",
+    "mobile": "offbench.algorithms.mobile:MOBILE",
     "mopo": "offbench.algorithms.mopo:MOPO",
     "ravl": "offbench.algorithms.ravl:RAVL",
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",

@@ -108,18 +108,19 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def field_docstrings(config: type) -> dict[str, str]:
-    """The string below each field of a dataclass, by the field's name; empty without source code."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(config)))
-    except (OSError, TypeError):
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    found = {}
-    for statement, below in pairwise(body):
-        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+    """The string below each field of a dataclass, its bases' included, by the field's name; empty without source."""
+    found: dict[str, str] = {}
+    for part in reversed(config.__mro__[:-1]):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+        except (OSError, TypeError):
             continue
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[statement.target.id] = inspect.cleandoc(str(below.value.value))
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for statement, below in pairwise(body):
+            if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[statement.target.id] = inspect.cleandoc(str(below.value.value))
     return found
 
 

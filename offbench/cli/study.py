@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
+
+if TYPE_CHECKING:
+    from offbench.studies.comparison import Comparison
 
 
 def edge_of_reach(
@@ -54,4 +57,59 @@ def edge_of_reach(
         print(f"wrote {plain(path)}")
 
 
-commands: dict[str, Callable[..., Any]] = {"edge-of-reach": edge_of_reach}
+def stitching(
+    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/stitching"), page_only: bool = False
+) -> None:
+    """Ask who joins halves of two episodes: imitation, conditioned on returns or not, values, and models.
+
+    The same command goes on where it was interrupted.
+
+    Examples:
+        offbench study stitching --output runs/stitching
+
+    Args:
+        budget: small takes some fifteen minutes on two cores, full is a GPU's.
+        output: Folder of the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import stitching as study
+
+    _compare(study.comparison(budget), output, page_only)
+
+
+def penalties(
+    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/penalties"), page_only: bool = False
+) -> None:
+    """Compare MOPO's penalties, each with the same number of weights to choose from.
+
+    The same command goes on where it was interrupted.
+
+    Examples:
+        offbench study penalties --output runs/penalties
+
+    Args:
+        budget: small takes some fifteen minutes on two cores, full is a GPU's.
+        output: Folder of the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import penalties as study
+
+    _compare(study.comparison(budget), output, page_only)
+
+
+def _compare(comparison: Comparison, output: Path, page_only: bool) -> None:
+    """Train what has not been trained, and write the page."""
+    from offbench.studies.comparison import play, write_page
+
+    output.mkdir(parents=True, exist_ok=True)
+    if not page_only:
+        play(comparison, output, lambda line: print(plain(line), file=sys.stderr, flush=True))
+    for path in write_page(comparison, output):
+        print(f"wrote {plain(path)}")
+
+
+commands: dict[str, Callable[..., Any]] = {
+    "edge-of-reach": edge_of_reach,
+    "penalties": penalties,
+    "stitching": stitching,
+}

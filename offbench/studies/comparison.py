@@ -1,0 +1,210 @@
+"""Methods trained and scored side by side on one dataset: what several studies are made of.
+
+Each method is a run of `offbench.train` in a folder of its own, so that an interrupted study goes on where it was, and
+the page is rebuilt from the records at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offbench.basis.files import atomic
+from offbench.errors import OffbenchError
+from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record_files import read_records
+from offbench.evaluation.statistics import student_interval
+from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+
+Say = Callable[[str], None]
+ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a comparison.
+
+    Attributes:
+        name: of the row and, with letters and digits alone, of its folder.
+        algorithm: registered name.
+        settings: hyperparameters and options of its training that are not those of the comparison.
+        left_out: why this budget does not run it; empty where it does.
+    """
+
+    name: str
+    algorithm: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    left_out: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its run lies, below the study's."""
+        return "-".join("".join(c if c.isalnum() else " " for c in self.name).split()).lower()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and how much is done.
+
+    Attributes:
+        title, text: of the page; the text says what the question is.
+        dataset: id.
+        methods: in the order of the page.
+        seeds: numbers of the seeds of every method.
+        steps: gradient updates of each.
+        episodes: of an evaluation.
+        evaluations: how many over the run.
+        settings: options and hyperparameters that every run is given.
+    """
+
+    title: str
+    text: str
+    dataset: str
+    methods: Sequence[Method]
+    seeds: Sequence[int]
+    steps: int
+    episodes: int
+    evaluations: int = 10
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def play(comparison: Comparison, output: Path, say: Say) -> None:
+    """Train what has not been trained; a method that cannot be is told and left out of the page.
+
+    Raises:
+        OffbenchError: no method could be trained.
+    """
+    import offbench
+
+    failed: list[str] = []
+    for method in comparison.methods:
+        folder = output / method.folder
+        if method.left_out:
+            say(f"{method.name}: not run, {method.left_out}")
+            continue
+        say(f"{method.name}: {comparison.steps:,} updates, {len(comparison.seeds)} seeds")
+        settings = {
+            "seeds": list(comparison.seeds), "steps": comparison.steps, "episodes": comparison.episodes,
+            "evaluate_every": max(1, comparison.steps // comparison.evaluations), "quiet": True,
+            **comparison.settings, **method.settings,
+        }  # fmt: skip
+        try:
+            run = offbench.train(
+                method.algorithm,
+                comparison.dataset,
+                output=folder,
+                resume=(folder / "manifest.json").exists(),
+                **settings,
+            )
+        except OffbenchError as error:
+            failed.append(f"{method.name}: {error}")
+            say(f"{method.name}: failed: {error}")
+            continue
+        say(f"{method.name}: return {_interval(returns(run.records))}")
+    with atomic(output / "failed.txt") as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in failed), encoding="utf-8")
+
+
+def returns(records: Sequence[RunRecord]) -> list[float]:
+    """Mean return of each seed at its last evaluation."""
+    return [float(np.mean(record.evaluations[-1].returns)) for record in records]
+
+
+def write_page(comparison: Comparison, output: Path) -> list[Path]:
+    """Write ``page.md`` and ``curves.png`` from the records in ``output``; returns their paths.
+
+    Raises:
+        OffbenchError: there is no record.
+    """
+    found = {
+        method.name: read_records([output / method.folder])
+        for method in comparison.methods
+        if (output / method.folder / "manifest.json").exists() and any((output / method.folder).glob("seed-*.json"))
+    }
+    if not found:
+        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
+    picture = _draw(comparison, found, output / "curves.png")
+    page = output / "page.md"
+    with atomic(page) as temporary:
+        temporary.write_text(text(comparison, found, output), encoding="utf-8")
+    return [page, picture]
+
+
+def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], output: Path) -> str:
+    """The page."""
+    import offbench
+
+    data = offbench.load(comparison.dataset)
+    one = next(iter(found.values()))[0]
+    lines = [
+        f"# {comparison.title}",
+        "",
+        comparison.text,
+        "",
+        f"`{comparison.dataset}`: {len(data.returns):,} episodes, returns {np.mean(data.returns):.1f} on average, "
+        f"{np.max(data.returns):.1f} at best. {comparison.steps:,} updates each, seeds "
+        f"{', '.join(map(str, comparison.seeds))}, {comparison.episodes} episodes an evaluation. Means over seeds of "
+        "the last evaluation, [95% interval of the mean over seeds, Student t].",
+        "",
+        "| | return | score | best seed | worst seed | minutes | flags |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for method in comparison.methods:
+        records = found.get(method.name)
+        if records is None:
+            continue
+        last = returns(records)
+        scores = [float(record.scores(record.evaluations[-1]).mean()) for record in records]
+        minutes = records[0].wall_seconds / 60  # of the whole run, what updates rest on included
+        flags = " ".join(f"`{name}={value}`" for name, value in {**comparison.settings, **method.settings}.items())
+        lines.append(
+            f"| {method.name} | {_interval(last)} | {_interval(scores)} | {max(last):.1f} | {min(last):.1f} | "
+            f"{minutes:.1f} | {flags} |"
+        )
+    lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
+    not_run = [f"- {method.name}: {method.left_out}" for method in comparison.methods if method.left_out]
+    reasons = output / "failed.txt"
+    not_run += [f"- {line}" for line in reasons.read_text(encoding="utf-8").splitlines()] if reasons.exists() else []
+    if not_run:
+        lines += ["Not run:", "", *not_run, ""]
+    return "\n".join(lines)
+
+
+def _interval(values: Sequence[float]) -> str:
+    """Mean and interval over seeds."""
+    interval = student_interval(values)
+    mean = f"{np.mean(values):.1f}"
+    return mean if interval is None else f"{mean} [{interval[0]:.1f}, {interval[1]:.1f}]"
+
+
+def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path: Path) -> Path:
+    """Mean return over updates, a line a method, with the interval over seeds; dotted: the best return of the data."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    import offbench
+
+    sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
+    figure, axes = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
+    palette = sns.color_palette("husl", len(found))  # type: ignore[no-untyped-call]
+    for colour, (name, records) in zip(palette, found.items(), strict=True):
+        steps = [evaluation.step for evaluation in records[0].evaluations]
+        values = np.array([[np.mean(one.returns) for one in record.evaluations] for record in records])
+        axes.plot(steps, values.mean(0), color=colour, label=name)
+        bands = [student_interval(column) or (np.nan, np.nan) for column in values.T]
+        axes.fill_between(steps, *np.array(bands).T, color=colour, alpha=0.15, linewidth=0)
+    best = float(np.max(offbench.load(comparison.dataset).returns))
+    axes.axhline(best, color="0.4", linestyle=":", linewidth=1)
+    axes.set(xlabel="Gradient updates", ylabel="Return")
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata=METADATA[".png"])
+    plt.close(figure)
+    return path

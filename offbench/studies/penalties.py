@@ -1,0 +1,56 @@
+"""Which way of being unsure of a model serves best: MOPO's penalties side by side at equal tuning budget.
+
+Source: Lu et al. 2022, "Revisiting Design Choices in Offline Model-Based Reinforcement Learning" (arXiv 2110.04135),
+whose point is that penalties must be compared each at its own weight and length of branches.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from offbench.dynamics.penalties import PENALTIES
+from offbench.studies.comparison import Comparison, Method
+
+TEXT = (
+    "MOPO with each of its penalties, each with the same number of weights and lengths of branches to choose from, and "
+    "once without. A penalty is as good as the best of its rows, as long as all have as many; that best row is chosen "
+    "by the score shown, so that it flatters each of them alike."
+)
+# Penalties are of different sizes: a length of deviations, a deviation of means, a divergence.
+UNIT = {
+    "max_aleatoric": 1.0,
+    "ensemble_std": 10.0,
+    "ensemble_variance": 10.0,
+    "pairwise_difference": 2.0,
+    "loo_kl": 0.02,
+}
+
+
+def comparison(budget: Literal["small", "full"]) -> Comparison:
+    """The penalties, and how much is done: small for two quiet cores and a quarter of an hour, full for a GPU."""
+    small = budget == "small"
+    weights = (0.5, 2.5) if small else (0.2, 0.5, 1.0, 2.5, 5.0)
+    lengths = (5,) if small else (1, 5, 10)
+    methods = [Method("no penalty", "mopo", {"penalty": "none"})]
+    methods += [
+        Method(
+            f"{penalty}, weight {weight * UNIT[penalty]:g}, {length} steps",
+            "mopo",
+            {"penalty": penalty, "penalty_weight": weight * UNIT[penalty], "rollout_length": length},
+        )
+        for penalty in PENALTIES
+        if penalty != "none"
+        for weight in weights
+        for length in lengths
+    ]
+    settings = {"rollout_count": 2000, "hidden": (128, 128), "dynamics_hidden": (64, 64), "dynamics_epochs": 8}
+    return Comparison(
+        "Penalties of a model that is unsure",
+        TEXT,
+        "offbench/pendulum/swingup-v0" if small else "offbench/hopper/medium-v0",
+        methods,
+        seeds=range(3),
+        steps=2000 if small else 1_000_000,
+        episodes=10,
+        settings=settings if small else {},
+    )

@@ -1,0 +1,73 @@
+"""Methods side by side: runs that are gone on with, and a page that is made of their records."""
+
+import pytest
+
+import offbench
+from offbench.algorithms import registry
+from offbench.errors import OffbenchError
+from offbench.studies import penalties, stitching
+from offbench.studies.comparison import Comparison, Method, play, write_page
+from offbench.training.options import parted
+
+
+def of(methods, dataset="offbench/pendulum/swingup-v0") -> Comparison:
+    return Comparison(
+        "A title",
+        "A text.",
+        dataset,
+        methods,
+        seeds=(0, 1),
+        steps=20,
+        episodes=2,
+        evaluations=2,
+        settings={"hidden": (8, 8), "compile": "never", "workers": 1},
+    )
+
+
+def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_path, monkeypatch) -> None:
+    methods = (
+        Method("BC", "bc"),
+        Method("10% BC, wide", "bc", {"top_fraction": 0.1}),
+        Method("IQL", "iql", {"no_such_flag": 1}),
+        Method("DT", "dt", {}, "too slow"),
+    )
+    said: list[str] = []
+    play(of(methods), tmp_path, said.append)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["10-bc-wide", "bc"]
+    page, picture = write_page(of(methods), tmp_path)
+    text = page.read_text()
+    assert "| 10% BC, wide |" in text
+    assert "`top_fraction=0.1`" in text
+    assert "- DT: too slow" in text
+    assert "- IQL: " in text
+    assert "no_such_flag" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    run = offbench.Run(tmp_path / "bc")
+    mean = sum(float(record.evaluations[-1].returns[0]) for record in run.records)
+    assert mean < 0
+    # A finished run is not trained again, and the page can be made without training.
+    monkeypatch.setattr("offbench.training.loop.Training.run", lambda self: pytest.fail("trained again"))
+    play(of(methods[:2]), tmp_path, said.append)
+    page.unlink()
+    again = write_page(of(methods), tmp_path)[0].read_text()
+    assert [line for line in again.splitlines() if line.startswith("| ")] == [
+        line for line in text.splitlines() if line.startswith("| ")
+    ]
+
+
+def test_a_folder_without_records_is_refused(tmp_path) -> None:
+    with pytest.raises(OffbenchError, match="holds no record of this study"):
+        write_page(of((Method("BC", "bc"),)), tmp_path)
+
+
+@pytest.mark.parametrize("study", [stitching, penalties])
+@pytest.mark.parametrize("budget", ["small", "full"])
+def test_every_method_takes_its_settings(study, budget) -> None:
+    """A study that fails at its ninth method has cost an hour."""
+    comparison = study.comparison(budget)
+    folders = [method.folder for method in comparison.methods]
+    assert len(set(folders)) == len(folders)
+    for method in comparison.methods:
+        found = registry.find(method.algorithm)
+        _, changes = parted({**comparison.settings, **method.settings})
+        registry.configure(found, comparison.dataset, changes)
