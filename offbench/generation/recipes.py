@@ -128,7 +128,7 @@ def behaviours(order: Order, rungs: Sequence[str]) -> Trajectories:
         exact = isinstance(simulator, ExactSimulator)
         parts.append(record_transitions(simulator, acting, share, [order.seed, number], tell, exact))
     simulator.close()
-    return Trajectories.concatenate(parts)
+    return parts[0] if len(parts) == 1 else Trajectories.concatenate(parts)  # which copies
 
 
 def pendulum_swingup(order: Order, gain: float, noise: tuple[float, float]) -> Trajectories:
