@@ -64,9 +64,10 @@ class Simulated:
             else:
                 simulator.set_states(observations.flatten(0, 1).double().cpu().numpy())
             self._left = simulator.episode_limit
-        # In float64, so that actions of the data that were scaled by nothing come back as they were.
-        step = simulator.step(self.scaling.to_environment(actions.flatten(0, 1).double().cpu().numpy()))
-        shape = observations.shape[:2]
+        played, shape = actions.flatten(0, 1).cpu().numpy(), observations.shape[:2]
+        # From [-1, 1] to itself the formula would round, and the data's own actions come back as others.
+        unscaled = (self.scaling.low == -1).all() and (self.scaling.high == 1).all()
+        step = simulator.step(played if unscaled else self.scaling.to_environment(played))
 
         def tensor(column: np.ndarray) -> Tensor:
             found = torch.from_numpy(np.ascontiguousarray(column)).to(observations.device)
