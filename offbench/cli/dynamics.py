@@ -95,7 +95,7 @@ def _show(name: str, model: Model, fit_missing: bool) -> None:
 
 
 def _report(view: Any, config: fitting.DynamicsConfig, made: fitting.Fitted, seeds: list[int], task: Any) -> None:
-    from offbench.dynamics.quality import LEVELS, errors_by_step, quality
+    from offbench.dynamics.quality import LEVELS, errors_by_step, quality, start_errors
     from offbench.dynamics.terminations import never
     from offbench.dynamics.truth import Simulated
     from offbench.dynamics.worlds import Learned
@@ -115,17 +115,37 @@ def _report(view: Any, config: fitting.DynamicsConfig, made: fitting.Fitted, see
         return
     network = config.network(view.observation_size, view.action_size)
     learned = Learned(network, made.parameters, config.elites, never)
+    true = Simulated(task, view.scaling)
     try:
-        far = errors_by_step(view, learned, Simulated(task, view.scaling), seeds)
+        starts, far = start_errors(view, task), errors_by_step(view, learned, true, seeds)
     except OffbenchError as error:
         print(f"\nno error by step: {error}")
         return
+    begun = "exact states" if true.exact else "observations"
+    print(f"\n{_told(starts, task.name)}")
     print(
         f"\nmedian distance from {task.name}'s simulator after so many steps of uniform actions, started from "
-        "observations, in deviations of the states:"
+        f"{begun}, in deviations of the states:"
     )
     for step in (1, 2, 5, 10, 20):
         print(f"  {step:>3} {'step ' if step == 1 else 'steps'}  " + " ".join(f"{each:.4f}" for each in far[step - 1]))
+
+
+def _told(starts: Any, task: str) -> str:
+    """What the truth can start from, and what its first step is worth."""
+    known = "the data hold no exact states, so that the simulator starts from observations"
+    if starts.exact is not None:
+        share = f"{100 * starts.exact:.4g}%"
+        known = (
+            f"the data hold the simulator's exact states, and it starts from them: in {share} of {starts.rows:,} rows "
+            f"{task}'s first step is the recorded one, bit for bit"
+        )
+    median, most, largest = starts.errors
+    return (
+        f"{known}\nfrom observations alone the first step is off by {median:.2g} in the median, {most:.2g} in 1% and "
+        f"{largest:.2g} at most of {starts.rows:,} rows, in deviations of the states; {100 * starts.clipped:.3g}% of "
+        "these rows show a clipped velocity"
+    )
 
 
 commands: dict[str, Callable[..., Any]] = {"fit": fit, "show": show}

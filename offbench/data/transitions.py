@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +124,25 @@ class Transitions:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def extras(self) -> Collection[str]:
+        """The names that `extra` knows."""
+        return self._trajectories.extras.keys()
+
+    def extra(self, name: str, indices: Int[Tensor, " transitions"]) -> Shaped[Array, "transitions ..."]:
+        """The rows of the data's extra ``name`` that the transitions at ``indices`` act from, as the data have them.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        column = self._trajectories.extras[name]
+        if len(column) == len(self.observations):
+            rows = self.sources[indices]
+        else:
+            rows = indices if self.steps is None else self.steps[indices]
+        found: Array = column[rows.cpu().numpy()]
+        return found
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> Batch:
         """The transitions at ``indices``, scaled and in ``dtype``."""

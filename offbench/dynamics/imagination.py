@@ -15,7 +15,7 @@ from torch import Tensor
 
 from offbench.data.transitions import Batch, Transitions
 from offbench.dynamics.network import Prediction
-from offbench.dynamics.worlds import Moment, World
+from offbench.dynamics.worlds import Moment, World, begin
 from offbench.nn.noise import standard_normal, uniform
 
 Sample = Callable[
@@ -99,6 +99,7 @@ class Imagination:
         """
         starts = (uniform(keys, count, "imagined/start", (self.branches.count,)) * len(data)).long()
         with torch.no_grad():
+            begin(self.world, data, starts)
             states = data.batch(starts).observations
             alive = torch.ones_like(states[..., 0], dtype=torch.bool)
             for step in range(self.branches.length):

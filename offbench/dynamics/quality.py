@@ -14,7 +14,9 @@ from torch import Tensor
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.dynamics.fitting import DynamicsConfig, Fitted, held_out
-from offbench.dynamics.worlds import Moment, World
+from offbench.dynamics.truth import Simulated
+from offbench.dynamics.worlds import Moment, World, begin
+from offbench.environments.task import Task
 from offbench.nn.mlp import Parameters
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
@@ -71,6 +73,7 @@ def errors_by_step(
     starts = torch.randint(len(view), (1, rows), generator=generator).expand(len(keys), -1)
     states = view.batch(starts).observations
     deviations = states.reshape(-1, states.shape[-1]).std(0).clamp(min=1e-6)
+    begin(true, view, starts)
     imagined, truth, alive, found = states, states, torch.ones(states.shape[:2], dtype=torch.bool), []
     seeds = torch.tensor(list(keys), dtype=torch.int64)
     for step in range(steps):
@@ -84,6 +87,56 @@ def errors_by_step(
         far = (((imagined - truth) / deviations) ** 2).mean(-1).sqrt()
         found.append([_median(own[mask]) for own, mask in zip(far, alive, strict=True)])
     return np.array(found)
+
+
+class Starts(NamedTuple):
+    """How well a first step from the data's rows is the one that was recorded.
+
+    Attributes:
+        exact: share of the rows whose step from the simulator's own state gives the recorded observation and reward bit
+            for bit; None where the data hold no such states.
+        errors: median, 99% and largest distance of the next state from the recorded one, where only observations are
+            started from, in deviations of the states (root mean square over dimensions).
+        clipped: share of the rows whose observation shows a clipped velocity.
+        rows: how many were looked at.
+    """
+
+    exact: float | None
+    errors: Float[Array, " quantiles"]
+    clipped: float
+    rows: int
+
+
+def start_errors(view: Transitions, task: Task, rows: int = 2000) -> Starts:
+    """Play recorded actions for one step, from the states in the data and from observations alone.
+
+    The rows are drawn from those that do not terminate; states and rewards of ``view`` are the environment's own.
+
+    Raises:
+        OffbenchError: the task's states cannot be set.
+    """
+    # Imported here, so that only who simulates waits for MuJoCo.
+    from offbench.environments.locomotion import clipped
+
+    generator = torch.Generator().manual_seed(0)
+    ends = view.terminations if view.steps is None else view.terminations[view.steps]
+    going_on = torch.nonzero(~ends)[:, 0]
+    chosen = going_on[torch.randperm(len(going_on), generator=generator)[:rows]].unsqueeze(0)
+    batch, world = view.batch(chosen), Simulated(task, view.scaling)
+    moment, exact = Moment(torch.zeros(1, dtype=torch.int64), torch.tensor(0), "starts"), None
+    world.begin(view, chosen)
+    if world.exact:
+        own = world.step(batch.observations, batch.actions, moment)
+        same = (own.observations == batch.next_observations).all(-1) & (own.rewards == batch.rewards)
+        exact = float(same.double().mean())
+        world.close()  # which forgets the state
+    seen = world.step(batch.observations, batch.actions, moment)
+    world.close()
+    deviations = batch.observations[0].std(0).clamp(min=1e-6)
+    far = (((seen.observations - batch.next_observations)[0] / deviations) ** 2).mean(-1).sqrt().double().numpy()
+    errors = np.array([np.median(far), np.quantile(far, 0.99), far.max()])
+    cut = float(clipped(task, batch.observations[0].numpy()).mean())
+    return Starts(exact, errors, cut, chosen.shape[1])
 
 
 def _median(values: Tensor) -> float:

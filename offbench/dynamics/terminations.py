@@ -42,26 +42,49 @@ def ant(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*bat
     return ~((height >= 0.2) & (height <= 1.0) & observations.isfinite().all(-1))
 
 
+def humanoid(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """Height outside (1, 2)."""
+    height = observations[..., 0]
+    return ~((height > 1.0) & (height < 2.0))
+
+
 def inverted_pendulum(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
     """Angle of the pole beyond 0.2 either way, or anything not finite."""
     return ~((observations[..., 1].abs() <= 0.2) & observations.isfinite().all(-1))
 
 
-# By the environment's id without its version.
+# By the environment's id without its version. D4RL ended an episode of pen where the pen fell; the task's simulator
+# goes on. D4RL's AntMaze has no rule: it ends at a goal that its observations do not hold.
 RULES: dict[str, Rule] = {
+    "AdroitHandDoor": never,
+    "AdroitHandHammer": never,
+    "AdroitHandPen": never,
+    "AdroitHandRelocate": never,
     "Ant": ant,
     "HalfCheetah": never,
     "Hopper": hopper,
+    "Humanoid": humanoid,
+    "HumanoidStandup": never,
     "InvertedPendulum": inverted_pendulum,
     "Pendulum": never,
+    "Pusher": never,
     "Reacher": never,
+    "Swimmer": never,
     "Walker2d": walker2d,
+    "offbench/Maze2D": never,
 }
+# Arguments of an environment that make another rule of it, or other observations.
+_OTHERWISE = (
+    "exclude_current_positions_from_observation", "healthy_angle_range", "healthy_state_range", "healthy_z_range",
+    "terminate_when_unhealthy",
+)  # fmt: skip
 
 
 def rule_name(task: Task | None) -> str:
     """The name of the rule of a task's environment, empty where none is known."""
-    name = "" if task is None else task.environment.partition("-v")[0]
+    if task is None or any(name in task.arguments for name in _OTHERWISE):
+        return ""
+    name = task.environment.partition("-v")[0]
     return name if name in RULES else ""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from offbench.data.transitions import Transitions
 from offbench.dynamics.network import DynamicsNetwork, Prediction, chosen
 from offbench.dynamics.terminations import Rule
 from offbench.nn.mlp import Parameters
@@ -54,6 +55,21 @@ class World(Protocol):
     ) -> Outcome:
         """One step of every state."""
         ...
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """What a world may have beside its step, where the data hold more of a state than observations show."""
+
+    def begin(self, data: Transitions, rows: Int64[Tensor, "seeds batch"]) -> None:
+        """The next step is of branches that begin in the states of the data's transitions ``rows``."""
+        ...
+
+
+def begin(world: World, data: Transitions, rows: Int64[Tensor, "seeds batch"]) -> None:
+    """Tell a world where branches begin, to be called before their first step; most worlds need not know."""
+    if isinstance(world, Begins):
+        world.begin(data, rows)
 
 
 class Learned:

@@ -7,7 +7,7 @@ the float32 sum of the control cost, are Gymnasium's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from offbench.environments.protocol import (
     Step,
     check_seeds,
     checked_actions,
+    checked_columns,
     checked_states,
 )
 from offbench.environments.single import make_environment
@@ -78,13 +79,34 @@ class LocomotionSimulator:
         observations = checked_states(observations, self.count, self.observation_size)
         model, hidden = self._gym.model, self._hidden()
         shown = model.nq - hidden
-        for i, row in enumerate(observations):
-            # What a step leaves behind, and what a reset does not: the time and the solver's warm start.
-            mujoco.mj_resetData(model, self._gym.data)
-            position = np.concatenate([np.zeros(hidden), row[:shown]])
-            self._gym.set_state(position, row[shown : shown + model.nv])
-            self._states.copy_from(i, self._gym.data)
-        self._episodes.start()
+        positions = np.concatenate([np.zeros((self.count, hidden)), observations[:, :shown]], axis=1)
+        self._start(positions, observations[:, shown : shown + model.nv])
+        return self._observe()
+
+    @property
+    def state_sizes(self) -> Mapping[str, int]:
+        """See `ExactSimulator.state_sizes`: coordinates, velocities, what MuJoCo's solver starts from in the next step.
+
+        Ant's reward counts from where its torso was in the last substep, which the coordinates do not tell.
+        """
+        model = self._gym.model
+        sizes = {"qpos": int(model.nq), "qvel": int(model.nv), "qacc_warmstart": int(model.nv)}
+        return sizes | {"torso_x": 1} if self._robot == "Ant" else sizes
+
+    def states(self) -> dict[str, Array]:
+        """The states as they are; see `ExactSimulator.states`."""
+        found = {name: self._states.read(name) for name in ("qpos", "qvel", "qacc_warmstart")}
+        return found | {"torso_x": self._forward_position()[:, None].copy()} if self._robot == "Ant" else found
+
+    def restore(self, states: Mapping[str, Array]) -> Array:
+        """Start episodes at states that were read; see `ExactSimulator.restore`.
+
+        Observations show Ant's contact forces as 0 until a first step.
+        """
+        columns = checked_columns(states, self.state_sizes, self.count)
+        self._start(columns["qpos"], columns["qvel"], columns["qacc_warmstart"])
+        if self._robot == "Ant":
+            self._forward_position()[:] = columns["torso_x"][:, 0]
         return self._observe()
 
     def step(self, actions: Array) -> Step:
@@ -102,6 +124,18 @@ class LocomotionSimulator:
         """Free what the environments hold."""
         self._states.close()
         self._environment.close()
+
+    def _start(self, positions: Array, velocities: Array, warm_starts: Array | None = None) -> None:
+        """Start an episode in every environment, with the warm start that a first step would have if none is given."""
+        model, state = self._gym.model, self._gym.data
+        for i in range(self.count):
+            # What a step leaves behind, and what a reset does not: the time and the solver's warm start.
+            mujoco.mj_resetData(model, state)
+            self._gym.set_state(positions[i], velocities[i])
+            if warm_starts is not None:
+                state.qacc_warmstart[:] = warm_starts[i]
+            self._states.copy_from(i, state)
+        self._episodes.start()
 
     # ---------------------------------------------------------------- Gymnasium's formulas
 
@@ -179,6 +213,13 @@ class LocomotionSimulator:
         if self._robot == "Ant":
             parts.append(shown_contact(self._gym, self._states))
         return np.concatenate(parts, axis=1)
+
+
+def clipped(task: Task, observations: Array) -> Array:
+    """(...) bool, which observations (..., observation) show a velocity cut to 10: only Hopper's and Walker2d's do."""
+    velocities = {"Hopper": 6, "Walker2d": 9}.get(task.environment.partition("-")[0], 0)
+    first = observations.shape[-1] - velocities
+    return np.asarray((np.abs(observations[..., first:]) >= SHOWN_SPEED).any(axis=-1))
 
 
 # -------------------------------------------------------------------- Ant, here and in mazes

@@ -53,6 +53,10 @@ class MujocoStates(Protocol):
         """
         ...
 
+    def read(self, name: str) -> Array:
+        """(states, ...) float64, a copy of what MjData calls ``name`` and carries from step to step."""
+        ...
+
     def close(self) -> None:
         """Stop the threads."""
         ...
@@ -123,6 +127,12 @@ class CompiledStates:
         self._batch.step(indices, frame_skip)
         for name, value in self.values.items():
             value[indices] = self._views[name][indices]
+
+    def read(self, name: str) -> Array:
+        """A copy of what MjData calls ``name``; see `MujocoStates.read`."""
+        if name not in self._views:
+            self._views[name] = self._batch.bind(name)
+        return np.array(self._views[name])
 
     def close(self) -> None:
         """Nothing to stop: the threads end with the object."""
@@ -197,6 +207,10 @@ class ThreadedStates:
             wait(futures)
         for future in futures:
             future.result()
+
+    def read(self, name: str) -> Array:
+        """A copy of what MjData calls ``name``; see `MujocoStates.read`."""
+        return np.stack([getattr(state, name) for state in self._states])
 
     def close(self) -> None:
         """Stop the threads; the next call would start them again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -100,6 +100,36 @@ class StateSimulator(Simulator, Protocol):
         ...
 
 
+@runtime_checkable
+class ExactSimulator(Simulator, Protocol):
+    """A simulator whose state can be read and restored, so that an episode goes on from there bit for bit."""
+
+    @property
+    def state_sizes(self) -> Mapping[str, int]:
+        """What makes up a state, the time aside: names, and how many numbers each has."""
+        ...
+
+    def states(self) -> dict[str, Array]:
+        """The states as they are, by name: (environments, numbers) float64 each, copies."""
+        ...
+
+    def restore(self, states: Mapping[str, Array]) -> Array:
+        """Start an episode in every environment at states that `states` gave, here or in another of the same task.
+
+        As a reset it forgets the time and ended episodes, and nothing that later steps depend on.
+
+        Args:
+            states: (environments, numbers) each, by the names of `state_sizes`; others are left alone.
+
+        Returns:
+            Observations (environments, observation) of the new states.
+
+        Raises:
+            OffbenchError: a column is absent, of a wrong shape or not finite (column and environment are named).
+        """
+        ...
+
+
 # -------------------------------------------------------------------- shared by all simulators
 
 
@@ -163,12 +193,20 @@ def checked_actions(actions: Array, low: Array, high: Array, count: int) -> Arra
     return clipped
 
 
-def checked_states(observations: Array, count: int, size: int) -> Array:
+def checked_columns(states: Mapping[str, Array], sizes: Mapping[str, int], count: int) -> dict[str, Array]:
+    """Columns (environments, numbers) of states in float64; an OffbenchError if they are not all there and right."""
+    absent = [name for name in sizes if name not in states]
+    if absent:
+        raise OffbenchError(f"the states have no {absent[0]}; they need {', '.join(sizes)}")
+    return {name: checked_states(states[name], count, size, name) for name, size in sizes.items()}
+
+
+def checked_states(observations: Array, count: int, size: int, what: str = "observation") -> Array:
     """Observations (environments, observation) in float64; an OffbenchError if they cannot be states."""
     observations = np.asarray(observations, dtype=np.float64)
     if observations.shape != (count, size):
         raise OffbenchError(
-            f"states have shape {observations.shape}; (environments, observation) = {(count, size)} is right"
+            f"states have shape {observations.shape}; (environments, {what}) = {(count, size)} is right"
         )
     if not np.isfinite(observations).all():
         worst = int(np.flatnonzero(~np.isfinite(observations).all(axis=1))[0])

@@ -18,7 +18,7 @@ from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.pendulum_controllers import PendulumSwingUp
 from offbench.data.trajectories import Array, Trajectories
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.protocol import Simulator
+from offbench.environments.protocol import ExactSimulator, Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnknownNameError
@@ -107,8 +107,8 @@ def check_expected(name: str, expected: Expected, trajectories: Trajectories) ->
 def behaviours(order: Order, rungs: Sequence[str]) -> Trajectories:
     """Equal shares of transitions from policies of the task's ladder, which sample their actions.
 
-    ``rungs`` are recorded in order; ``random`` acts uniformly between the bounds and is no rung. Source: Fu et al.
-    2020, D4RL (arXiv 2004.07219).
+    ``rungs`` are recorded in order; ``random`` acts uniformly between the bounds and is no rung. Where a simulator can
+    restore its states, they are kept as extras (`ExactSimulator`). Source: Fu et al. 2020, D4RL (arXiv 2004.07219).
     """
     climbed = ladder(order.task.name) if set(rungs) != {"random"} else None
     simulator = make_simulator(order.task, BEHAVIOUR_BATCH)
@@ -125,9 +125,10 @@ def behaviours(order: Order, rungs: Sequence[str]) -> Trajectories:
         def tell(done: int, before: int = number * share) -> None:
             order.progress(min(before + done, order.transitions), order.transitions)
 
-        parts.append(record_transitions(simulator, acting, share, [order.seed, number], tell))
+        exact = isinstance(simulator, ExactSimulator)
+        parts.append(record_transitions(simulator, acting, share, [order.seed, number], tell, exact))
     simulator.close()
-    return Trajectories.concatenate(parts)
+    return parts[0] if len(parts) == 1 else Trajectories.concatenate(parts)  # which copies
 
 
 def pendulum_swingup(order: Order, gain: float, noise: tuple[float, float]) -> Trajectories:

@@ -8,17 +8,30 @@ from dataclasses import replace
 import numpy as np
 
 from offbench.basis.policy import Policy, tell
-from offbench.data.trajectories import Trajectories
-from offbench.environments.protocol import Simulator
+from offbench.data.trajectories import Array, Trajectories
+from offbench.environments.protocol import ExactSimulator, Simulator
+from offbench.errors import OffbenchError
 
 
-def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajectories:
+def record(simulator: Simulator, policy: Policy, seeds: Sequence[int], states: bool = False) -> Trajectories:
     """One episode an environment, each from its own seed, until the last of them has ended.
 
     Observations and rewards keep the simulator's precision; actions are stored as the simulator applied them, clipped
-    to the bounds, float32.
+    to the bounds, float32. With ``states`` the simulator's own are kept as extras, float64, T+1 rows an episode.
+
+    Raises:
+        OffbenchError: ``states`` of a simulator that cannot give them.
     """
+    if states and not isinstance(simulator, ExactSimulator):
+        raise OffbenchError("this simulator cannot give its states; record its episodes without them")
     observations = [simulator.reset(seeds)]
+    kept: list[dict[str, Array]] = []
+
+    def keep() -> None:
+        if states and isinstance(simulator, ExactSimulator):
+            kept.append(simulator.states())
+
+    keep()
     policy.reset(np.ones(simulator.count, dtype=bool))
     actions, rewards = [], []
     lengths = np.zeros(simulator.count, dtype=np.int64)
@@ -30,6 +43,7 @@ def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajec
         lengths += ~ended
         ended = step.terminations | step.truncations
         observations.append(step.observations)
+        keep()
         actions.append(np.clip(action, simulator.action_low, simulator.action_high).astype(np.float32))
         rewards.append(step.rewards)
 
@@ -50,6 +64,7 @@ def record(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> Trajec
         truncations=truncations,
         actions=columns(actions, 0),
         rewards=columns(rewards, 0),
+        extras={name: columns([each[name] for each in kept], 1) for name in (kept[0] if kept else ())},
         action_range=(simulator.action_low, simulator.action_high),
     )
 
@@ -60,6 +75,7 @@ def record_transitions(
     transitions: int,
     seed: Sequence[int],
     progress: Callable[[int], None] = lambda done: None,
+    states: bool = False,
 ) -> Trajectories:
     """Whole episodes until there are at least ``transitions`` steps, in the order of their seeds and not of their ends.
 
@@ -71,13 +87,14 @@ def record_transitions(
         transitions: least number of steps.
         seed: of starts and noise.
         progress: hears of steps done.
+        states: whether the simulator's own are kept, as `record` says; they change nothing else.
     """
     starts, noises = (np.random.default_rng([*seed, purpose]) for purpose in range(2))
     parts: list[Trajectories] = []
     done = 0
     while done < transitions:
         policy = acting(noises.integers(2**31, size=simulator.count).tolist())
-        part = in_float32(record(simulator, policy, starts.integers(2**31, size=simulator.count).tolist()))
+        part = in_float32(record(simulator, policy, starts.integers(2**31, size=simulator.count).tolist(), states))
         parts.append(part)
         done += part.steps
         progress(min(done, transitions))
@@ -87,7 +104,7 @@ def record_transitions(
 
 
 def in_float32(trajectories: Trajectories) -> Trajectories:
-    """The same with observations and rewards in float32, as datasets hold them."""
+    """The same with observations and rewards in float32, as datasets hold them; extras keep their dtypes."""
     assert trajectories.rewards is not None
     return replace(
         trajectories,

@@ -1,11 +1,15 @@
 """Each rule ends what the simulator ends, on 100,000 states of which a tenth lie within 1% of a bound."""
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 
-from offbench.dynamics.terminations import RULES, rule_name, rule_of
+from offbench.dynamics.terminations import RULES, never, rule_name, rule_of
+from offbench.environments.simulator import make_simulator
+from offbench.environments.single import make_environment
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 
@@ -17,12 +21,19 @@ BOUNDS = {
     "Ant-v4": {0: (0.2, 1.0)},
     "HalfCheetah-v4": {0: (0.0,)},
     "InvertedPendulum-v5": {1: (-0.2, 0.2)},
+    "Humanoid-v4": {0: (1.0, 2.0)},
 }
+HIDDEN = {"Ant": 2, "Humanoid": 2, "InvertedPendulum": 0}  # coordinates that observations leave out, else 1
 
 
-def states(name: str, size: int) -> np.ndarray:
-    """Observations about the bounds, the first NEAR of them within 1% of one."""
-    rng = np.random.default_rng(0)
+def robot(name: str) -> str:
+    return name.partition("-v")[0]
+
+
+def states(name: str) -> np.ndarray:
+    """Coordinates and velocities as observed, about the bounds, the first NEAR of them within 1% of one."""
+    rng, model = np.random.default_rng(0), gymnasium.make(name).unwrapped.model
+    size = model.nq + model.nv - HIDDEN.get(robot(name), 1)
     found = rng.normal(scale=0.3, size=(COUNT, size))
     for number, bounds in BOUNDS[name].items():
         low, high = min(bounds), max(bounds)
@@ -38,7 +49,11 @@ def simulators_own(name: str, observations: np.ndarray, monkeypatch) -> np.ndarr
     environment = gymnasium.make(name).unwrapped
     environment.reset(seed=0)
     monkeypatch.setattr(environment, "do_simulation", lambda control, frames: None)
-    positions, skipped = environment.model.nq, {"Ant-v4": 2, "InvertedPendulum-v5": 0}.get(name, 1)
+    if robot(name) != "InvertedPendulum":  # an observation that decides nothing and takes much of the time
+        monkeypatch.setattr(environment, "_get_obs", lambda: None)
+    if robot(name) == "Humanoid":  # nor does where its mass is
+        monkeypatch.setattr(sys.modules[type(environment).__module__], "mass_center", lambda model, data: np.zeros(2))
+    positions, skipped = environment.model.nq, HIDDEN.get(robot(name), 1)
     still, ends = np.zeros(environment.action_space.shape), []
     for observation in observations:
         environment.data.qpos[skipped:] = observation[: positions - skipped]
@@ -50,13 +65,55 @@ def simulators_own(name: str, observations: np.ndarray, monkeypatch) -> np.ndarr
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_rules_are_the_simulators(name, monkeypatch) -> None:
-    size = gymnasium.spec(name).make().observation_space.shape[0] if name != "Ant-v4" else 27
-    observations = states(name, size)
-    ruled = RULES[name.partition("-v")[0]](torch.from_numpy(observations)).numpy()
+    observations = states(name)
+    ruled = RULES[robot(name)](torch.from_numpy(observations)).numpy()
     assert np.array_equal(ruled, simulators_own(name, observations, monkeypatch))
     if name != "HalfCheetah-v4":
         assert 0.05 < ruled.mean() < 0.95
         assert 0.2 < ruled[:NEAR].mean() < 0.98
+
+
+@pytest.mark.parametrize("name", ["Hopper-v4", "Walker2d-v4", "Ant-v4", "Humanoid-v4"])
+def test_version_5_ends_where_version_4_does(name, monkeypatch) -> None:
+    near = states(name)[:NEAR:4]
+    ruled = RULES[robot(name)](torch.from_numpy(near)).numpy()
+    assert np.array_equal(ruled, simulators_own(f"{robot(name)}-v5", near, monkeypatch))
+
+
+ENDLESS = [
+    "AdroitHandDoor-v1", "AdroitHandHammer-v1", "AdroitHandPen-v1", "AdroitHandRelocate-v1", "HumanoidStandup-v5",
+    "Pendulum-v1", "Pusher-v5", "Reacher-v5", "Swimmer-v5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_never_ends_goes_on_in_the_simulator(name) -> None:
+    environment = make_environment(task("pen").model_copy(update={"environment": name}))
+    environment.reset(seed=0)
+    environment.action_space.seed(0)
+    steps = [environment.step(environment.action_space.sample()) for _ in range(100)]
+    assert not any(step[2] for step in steps)
+    if name == "AdroitHandPen-v1":
+        assert min(step[0][26] for step in steps) < 0.075  # it fell, where D4RL would have ended
+    assert not RULES[robot(name)](torch.from_numpy(np.stack([step[0] for step in steps]))).any()
+    environment.close()
+
+
+def test_maze2d_goes_on_at_its_goal() -> None:
+    known = task("maze2d-umaze")
+    simulator = make_simulator(known, 2)
+    simulator.set_states(np.concatenate([simulator.goals, np.zeros((2, 2))], 1))
+    step = simulator.step(np.zeros((2, 2)))
+    assert step.rewards.all()
+    assert not step.terminations.any()
+    assert RULES[rule_name(known)] is never
+    simulator.close()
+
+
+def test_arguments_that_make_another_rule_leave_none() -> None:
+    other = {"terminate_when_unhealthy": False}, {"healthy_z_range": (0.5, 2.0)}
+    assert [rule_name(task("hopper-v4").model_copy(update={"arguments": each})) for each in other] == ["", ""]
+    assert rule_name(task("hopper-v4").model_copy(update={"arguments": {"ctrl_cost_weight": 1.0}})) == "Hopper"
 
 
 def test_what_is_not_finite_ends() -> None:

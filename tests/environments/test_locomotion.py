@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from offbench.environments import mujoco_states
-from offbench.environments.locomotion import LocomotionSimulator
+from offbench.environments.locomotion import LocomotionSimulator, clipped
+from offbench.environments.protocol import ExactSimulator
 from offbench.environments.simulator import make_simulator, make_state_simulator
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task, task
@@ -237,3 +238,53 @@ def test_errors():
         simulator.step(np.zeros(3))
     with pytest.raises(OffbenchError, match="for environment 1 is not finite"):
         simulator.step(np.where(np.arange(3)[:, None] == 1, np.nan, np.zeros((3, 3))))
+
+
+# -------------------------------------------------------------------- exact states
+
+
+@pytest.mark.usefixtures("physics")
+@pytest.mark.parametrize(("identifier", "arguments"), [*((name, {}) for name in IDS), *VARIANTS])
+def test_an_episode_goes_on_bit_for_bit_from_states_that_were_read(identifier, arguments):
+    chosen = locomotion(identifier, arguments)
+    first, second = LocomotionSimulator(chosen, 6), LocomotionSimulator(chosen, 6)
+    assert isinstance(first, ExactSimulator)
+    first.reset(range(6))
+    actions = drawn_actions(first, 16, seed=4)
+    for action in actions[:8]:
+        step = first.step(action)
+    states = first.states()
+    assert {name: column.shape for name, column in states.items()} == {
+        name: (6, size) for name, size in second.state_sizes.items()
+    }
+    kept = {name: column.copy() for name, column in states.items()}
+    second.restore(states)
+    live = ~step.terminations
+    assert live.any()
+    for action in actions[8:]:
+        for mine, other in zip(first.step(action), second.step(action), strict=True):
+            np.testing.assert_array_equal(mine[live], other[live])
+        for name, column in first.states().items():
+            np.testing.assert_array_equal(column[live], second.states()[name][live])
+    for name, column in states.items():
+        np.testing.assert_array_equal(column, kept[name])
+
+
+def test_states_that_cannot_be_restored_are_said():
+    simulator = make_simulator(task("hopper-v4"), 2)
+    simulator.reset([0, 1])
+    states = simulator.states()
+    with pytest.raises(OffbenchError, match="have no qacc_warmstart; they need qpos, qvel, qacc_warmstart"):
+        simulator.restore({name: states[name] for name in ("qpos", "qvel")})
+    with pytest.raises(OffbenchError, match=r"shape \(2, 5\); \(environments, qvel\) = \(2, 6\) is right"):
+        simulator.restore(states | {"qvel": np.zeros((2, 5))})
+    with pytest.raises(OffbenchError, match="for environment 0 is not finite"):
+        simulator.restore(states | {"qpos": np.full((2, 6), np.nan)})
+
+
+def test_velocities_that_observations_clip_are_told():
+    shown = np.zeros((3, 17))
+    shown[0, 3], shown[1, 8], shown[2, 16] = 12, 10, -10
+    assert clipped(task("walker2d-d4rl"), shown).tolist() == [False, True, True]
+    assert not clipped(task("halfcheetah-v4"), shown).any()
+    assert clipped(task("hopper-v4"), shown[None, :, :11]).tolist() == [[False, True, False]]
