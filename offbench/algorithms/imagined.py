@@ -58,7 +58,8 @@ def learned_imagination(algorithm: Any, penalise: Penalise | None = None) -> Ima
     c, sizes, model = algorithm.config, algorithm.sizes, dynamics_config(algorithm)
     network = model.network(sizes.observation, sizes.action)
     algorithm.add("dynamics", network.initialise(algorithm.seeds, "dynamics"), None)
-    world = Learned(network, algorithm.networks["dynamics"], model.elites, rule_of(c.termination or ""))
+    rule = rule_of(c.termination or "")
+    world = Learned(network, algorithm.networks["dynamics"], model.elites, rule, everyone=penalise is not None)
     return Imagination(
         Branches(c.rollout_every, c.rollout_count, c.rollout_length, c.rollouts_kept, c.real_ratio),
         world,

@@ -130,10 +130,16 @@ class DynamicsNetwork:
         actions: Float[Tensor, "seeds batch action"],
     ) -> Prediction:
         """What each member says of the next observation and the reward."""
-        inputs = torch.cat([observations, actions], -1).unsqueeze(1).expand(-1, self.members, -1, -1)
-        means, log_variances = self.heads(parameters, inputs)
+        pairs = torch.cat([observations, actions], -1).unsqueeze(1)
+        return self.predicted(parameters, pairs.expand(-1, self.members, -1, -1))
+
+    def predicted(
+        self, parameters: Parameters, pairs: Float[Tensor, "seeds members batch observation+action"]
+    ) -> Prediction:
+        """What each member, of all or of the first ones, says of its own rows."""
+        means, log_variances = self.heads(parameters, pairs)
         states, rewards = torch.split(means, [self.observation, 1], -1)
-        means = torch.cat([states + observations.unsqueeze(1), rewards], -1)
+        means = torch.cat([states + pairs[..., : self.observation], rewards], -1)
         stds = torch.zeros_like(means) if log_variances is None else torch.exp(0.5 * log_variances)
         return Prediction(means, stds)
 

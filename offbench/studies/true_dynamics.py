@@ -1,0 +1,47 @@
+"""What is left of a method when its model becomes perfect: branches in the learned model, in the simulator, between.
+
+A method that is careful because its model is unsure has nothing to be careful about in the simulator, and bootstraps
+from states that no branch acts in as if it knew them. Source: Sims et al. 2024 (arXiv 2402.12527), whose figure goes
+from a random over the learned to the true model on walker2d-medium-expert with 4 seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from offbench.studies.comparison import Comparison, Method
+
+TEXT = (
+    "Base is soft actor-critic on branches without pessimism (MBPO), MOPO subtracts the model's uncertainty, RAVL takes "
+    "the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the simulator's: 0 "
+    "is the learned model alone, 1 the simulator alone, where MOPO is the base. Nothing else differs."
+)
+_SMALL: Mapping[str, Any] = {
+    "hidden": (128, 128), "rollout_count": 2000, "dynamics_hidden": (64, 64), "dynamics_epochs": 3, "workers": 2,
+}  # fmt: skip
+
+
+def comparison(budget: Literal["small", "full"]) -> Comparison:
+    """The methods and the truths; small for two hours of two cores, full for a GPU."""
+    small = budget == "small"
+    shares = (0.0, 0.5, 1.0) if small else (0.0, 0.25, 0.5, 0.75, 1.0)
+    methods = [
+        Method(f"base, truth {share:g}", "mopo", {"penalty": "none", "actor_schedule": "constant", "truth": share})
+        for share in shares
+    ]
+    methods += [
+        Method(f"RAVL, truth {share:g}", "ravl", {"truth": share, **({"critics": 5} if small else {})})
+        for share in shares
+    ]
+    methods.append(Method("MOPO, truth 0", "mopo", {"penalty_weight": 5.0, "truth": 0.0}))
+    return Comparison(
+        "True dynamics",
+        TEXT,
+        "offbench/hopper/medium-expert-v0",
+        methods,
+        seeds=range(3 if small else 4),
+        steps=20_000 if small else 1_000_000,
+        episodes=10,
+        settings=_SMALL if small else {},
+    )
