@@ -17,7 +17,10 @@ from offbench.dynamics.fitting import DynamicsConfig
 from offbench.dynamics.imagination import Branches, Imagination, Penalise
 from offbench.dynamics.store import fitted
 from offbench.dynamics.terminations import rule_of
-from offbench.dynamics.worlds import Learned
+from offbench.dynamics.truth import Mixed, Simulated
+from offbench.dynamics.worlds import Learned, World
+from offbench.environments.task import task
+from offbench.errors import OffbenchError
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class ImaginedConfig:
     """Sizes of the model's hidden layers."""
     dynamics_epochs: int = 2000
     """The model is fitted for no more epochs than these."""
+    truth: float = 0.0
+    """How much of imagined next states and rewards is the simulator's: 1 all, 0 none; -1 is a model never fitted."""
+    truth_task: str | None = None
+    """The task whose simulator that is; the run's own where it is not given."""
 
     def __post_init__(self) -> None:
+        within("truth", self.truth, -1, 1)
         within("real_ratio", self.real_ratio, 0, 1, open_high=True)
         for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
             within(name, getattr(self, name), 1, 10**9)
@@ -58,11 +66,16 @@ def learned_imagination(algorithm: Any, penalise: Penalise | None = None) -> Ima
     c, sizes, model = algorithm.config, algorithm.sizes, dynamics_config(algorithm)
     network = model.network(sizes.observation, sizes.action)
     algorithm.add("dynamics", network.initialise(algorithm.seeds, "dynamics"), None)
-    rule = rule_of(c.termination or "")
-    world = Learned(network, algorithm.networks["dynamics"], model.elites, rule, everyone=penalise is not None)
+    learned = Learned(
+        network,
+        algorithm.networks["dynamics"],
+        model.elites,
+        rule_of(c.termination or ""),
+        everyone=penalise is not None,
+    )
     return Imagination(
         Branches(c.rollout_every, c.rollout_count, c.rollout_length, c.rollouts_kept, c.real_ratio),
-        world,
+        _between(algorithm, learned),
         algorithm.sample,
         len(algorithm.seeds),
         sizes.observation,
@@ -73,8 +86,33 @@ def learned_imagination(algorithm: Any, penalise: Penalise | None = None) -> Ima
     )
 
 
-def fit_dynamics(algorithm: Algorithm, data: View, say: Callable[[str], None]) -> None:
-    """Fit the network ``dynamics`` of every seed, or find it in the cache folder."""
+def _between(algorithm: Any, learned: Learned) -> World:
+    """Where between a random, the learned and the true model branches are played.
+
+    Source: Sims et al. 2024 (arXiv 2402.12527), whose figure interpolates next states and rewards.
+    """
+    truth, name = algorithm.config.truth, algorithm.config.truth_task
+    if truth == 0:
+        return learned
+    if truth < 0:
+        fresh = learned.network.initialise(algorithm.seeds, "random dynamics")
+        random = {key: value.to(algorithm.device, algorithm.dtype) for key, value in fresh.items()}
+        never_fitted = Learned(learned.network, random, learned.elites, learned.terminates, everyone=False)
+        return Mixed(learned, never_fitted, -truth, learned.terminates)
+    if name is None:
+        raise OffbenchError("truth above 0 takes a simulator, and this run has no task; name one by truth_task")
+    simulated = Simulated(task(name))
+    return simulated if truth == 1 else Mixed(learned, simulated, truth, learned.terminates)
+
+
+def fit_dynamics(algorithm: Algorithm, data: View, say: Callable[[str], None], branches_alone: bool = True) -> None:
+    """Fit the network ``dynamics`` of every seed, or find it in the cache folder.
+
+    Where the simulator alone plays the branches, a model that serves ``branches_alone`` is not fitted.
+    """
+    if branches_alone and algorithm.config.truth == 1:
+        say("dynamics: none are fitted, the simulator plays all branches")
+        return
     made = fitted(cast(Transitions, data), dynamics_config(algorithm), algorithm.seeds, say)
     for name, value in made.parameters.items():
         algorithm.networks["dynamics"][name].copy_(value)

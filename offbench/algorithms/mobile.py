@@ -116,7 +116,7 @@ class MOBILE(Algorithm):
 
     def prepare(self, data: View, say: Callable[[str], None]) -> None:
         """Fit the model of each seed."""
-        fit_dynamics(self, data, say)
+        fit_dynamics(self, data, say, branches_alone=False)
 
     def sample(
         self, observations: Float[Tensor, "seeds batch observation"], noise: Float[Tensor, "seeds batch action"]

@@ -97,6 +97,26 @@ def penalties(
     _compare(study.comparison(budget), output, page_only)
 
 
+def true_dynamics(
+    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/true-dynamics"), page_only: bool = False
+) -> None:
+    """Show what is left of a method when its learned model becomes the simulator, by and by.
+
+    The same command goes on where it was interrupted.
+
+    Examples:
+        offbench study true-dynamics --output runs/true-dynamics
+
+    Args:
+        budget: small takes two hours on two cores, full is a GPU's.
+        output: Folder of the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import true_dynamics as study
+
+    _compare(study.comparison(budget), output, page_only)
+
+
 def _compare(comparison: Comparison, output: Path, page_only: bool) -> None:
     """Train what has not been trained, and write the page."""
     from offbench.studies.comparison import play, write_page
@@ -112,4 +132,5 @@ commands: dict[str, Callable[..., Any]] = {
     "edge-of-reach": edge_of_reach,
     "penalties": penalties,
     "stitching": stitching,
+    "true-dynamics": true_dynamics,
 }

@@ -30,8 +30,10 @@ class Simulated:
         exact: whether the branches begun last started from states in the data.
     """
 
-    def __init__(self, task: Task, scaling: Scaling) -> None:
-        """Play a learner's actions, in [-1, 1], as ``scaling`` says; states and rewards are the environment's own.
+    def __init__(self, task: Task, scaling: Scaling | None = None) -> None:
+        """Play a learner's actions, in [-1, 1], as ``scaling`` says, or else as that of the data it begins in does.
+
+        States and rewards are the environment's own.
 
         Raises:
             OffbenchError: the task's states cannot be set.
@@ -44,6 +46,7 @@ class Simulated:
     def begin(self, data: Transitions, rows: Int64[Tensor, "seeds batch"]) -> None:
         """See `worlds.Begins`."""
         simulator = self._of(rows.numel())
+        self.scaling = self.scaling or data.scaling
         self._shown, self.exact = None, False
         if isinstance(simulator, ExactSimulator) and set(simulator.state_sizes) <= set(data.extras):
             simulator.restore({name: data.extra(name, rows.flatten()) for name in simulator.state_sizes})
@@ -64,6 +67,7 @@ class Simulated:
             else:
                 simulator.set_states(observations.flatten(0, 1).double().cpu().numpy())
             self._left = simulator.episode_limit
+        assert self.scaling is not None, "a world without scaling begins in data"
         played, shape = actions.flatten(0, 1).cpu().numpy(), observations.shape[:2]
         # From [-1, 1] to itself the formula would round, and the data's own actions come back as others.
         unscaled = (self.scaling.low == -1).all() and (self.scaling.high == 1).all()

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from offbench.studies.comparison import Comparison, Method
 
 TEXT = (
-    "Base is soft actor-critic on branches without pessimism (MBPO), MOPO subtracts the model's uncertainty, RAVL takes "
-    "the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the simulator's: 0 "
+    "Base is soft actor-critic on branches without pessimism (MBPO), MOPO subtracts the model's uncertainty, RAVL "
+    "takes the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the simulator's: 0 "
     "is the learned model alone, 1 the simulator alone, where MOPO is the base. Nothing else differs."
 )
 _SMALL: Mapping[str, Any] = {

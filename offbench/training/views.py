@@ -14,6 +14,7 @@ from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Array, Trajectories
 from offbench.data.transitions import check_vectors
 from offbench.dynamics.terminations import rule_name
+from offbench.environments.own_tasks import own
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import DataError
@@ -57,13 +58,21 @@ def check_spaces(found: Any, data: Trajectories) -> None:
 def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
     """The config, with each field set that is None and follows from data and task.
 
-    Those are named after one of the data's `facts`, or ``termination``, the rule of the task's environment.
+    Those are named after one of the data's `facts`, or ``termination``, the rule of the task's environment, or
+    ``truth_task``, the task whose simulator plays a part.
+
+    Raises:
+        DataError: that task is not one of ours.
     """
     missing = [name for name in FACTS if getattr(config, name, 0) is None]
     known = facts(data, task.episode_limit if task else None) if missing else {}
     found: dict[str, Any] = {name: known[name] for name in missing}
     if getattr(config, "termination", "") is None:
         found["termination"] = rule_name(task)
+    if getattr(config, "truth_task", "") is None and config.truth > 0 and task is not None:
+        if own(task) is not None:
+            raise DataError(f"truth takes the simulator of a task of offbench's, and {task.name} is one of your own")
+        found["truth_task"] = task.name
     return dataclasses.replace(config, **found)
 
 

@@ -5,7 +5,7 @@ import pytest
 import offbench
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
-from offbench.studies import penalties, stitching
+from offbench.studies import penalties, stitching, true_dynamics
 from offbench.studies.comparison import Comparison, Method, play, write_page
 from offbench.training.options import parted
 
@@ -60,7 +60,7 @@ def test_a_folder_without_records_is_refused(tmp_path) -> None:
         write_page(of((Method("BC", "bc"),)), tmp_path)
 
 
-@pytest.mark.parametrize("study", [stitching, penalties])
+@pytest.mark.parametrize("study", [stitching, penalties, true_dynamics])
 @pytest.mark.parametrize("budget", ["small", "full"])
 def test_every_method_takes_its_settings(study, budget) -> None:
     """A study that fails at its ninth method has cost an hour."""
