@@ -142,9 +142,9 @@ def _told(starts: Any, task: str) -> str:
         )
     median, most, largest = starts.errors
     return (
-        f"{known}\nfrom observations alone the first step is off by {median:.2g} in the median, {most:.2g} in 1% and "
-        f"{largest:.2g} at most of {starts.rows:,} rows, in deviations of the states; {100 * starts.clipped:.3g}% of "
-        "these rows show a clipped velocity"
+        f"{known}\nfrom observations alone the first step is off by {median:.2g} in the median, by at most {most:.2g} "
+        f"in 99% and {largest:.2g} in all of {starts.rows:,} rows, in deviations of the states; "
+        f"{100 * starts.clipped:.3g}% of these rows show a clipped velocity"
     )
 
 

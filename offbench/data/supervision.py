@@ -159,10 +159,14 @@ def hide_rewards(trajectories: Trajectories) -> Trajectories:
 
 
 def _without_actions(trajectories: Trajectories, split: str | None) -> Trajectories:
-    """Without actions and without extras that tell them (log-probabilities, means); ``split`` names the result."""
-    extras = {name: column for name, column in trajectories.extras.items() if not _about(name, "action")}
+    """Without actions and without extras that tell them; ``split`` names the result.
+
+    These are log-probabilities and means, and the accelerations that actions caused, which a simulator's state has.
+    """
+    telling = ("action", "qacc")
+    kept = {name: c for name, c in trajectories.extras.items() if not any(_about(name, each) for each in telling)}
     named = trajectories if split is None else _renamed(trajectories, split, "actions were hidden")
-    return replace(named, actions=None, action_range=None, extras=extras)
+    return replace(named, actions=None, action_range=None, extras=kept)
 
 
 def _about(extra: str, what: str) -> bool:

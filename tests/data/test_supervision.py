@@ -146,14 +146,17 @@ def test_equal_returns_are_ranked_by_place():
 
 
 def test_nothing_that_tells_the_actions_or_rewards_stays():
-    extras = {name: np.zeros((20, 1)) for name in ("action_log_probs", "deep/action_mean", "qpos", "reward_run")}
+    extras = {
+        name: np.zeros((20, 1))
+        for name in ("action_log_probs", "deep/action_mean", "qacc_warmstart", "qpos", "reward_run")
+    }
     data = with_returns(np.arange(10), extras=extras)
     view = hide_actions(data, 0.2)
     assert view.action_free.extras.keys() == {"qpos", "reward_run"}
     assert view.labelled.extras.keys() == extras.keys()
     free = hide_rewards(data)
     assert free.rewards is None
-    assert free.extras.keys() == {"action_log_probs", "deep/action_mean", "qpos"}
+    assert free.extras.keys() == {"action_log_probs", "deep/action_mean", "qacc_warmstart", "qpos"}
     assert data.rewards is not None
 
 
