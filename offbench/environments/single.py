@@ -28,10 +28,11 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
     if "gymnasium-robotics" in task.simulator:
         _register_robotics()
     if task.environment.startswith("offbench/"):
-        # Imported here because few tasks need it, and it needs MuJoCo.
-        from offbench.environments.d4rl_mazes import register
+        # Imported here because few tasks need them, and they need MuJoCo.
+        from offbench.environments import d4rl_adroit, d4rl_mazes
 
-        register()
+        d4rl_adroit.register()
+        d4rl_mazes.register()
     try:
         with _quiet():
             environment: gymnasium.Env[Any, Any] = gymnasium.make(

@@ -1,8 +1,8 @@
 """Measuring the reference returns in ``datasets/tasks.toml``: ``python -m offbench.generation.references [TASK ...]``.
 
-It prints the two tables of tasks whose references are measured here. With ``--check`` it plays episodes with other
-starts than those, of every task that can be simulated, published references included, and prints the table of
-docs/simulators.md: uniformly random actions should score 0 within their error.
+It prints the tables of references that are measured here: both of a task, or the low one where the high one is D4RL's.
+With ``--check`` it plays episodes with other starts, of every task that can be simulated, published references
+included, and prints the table of docs/simulators.md: uniformly random actions should score 0 within their error.
 """
 
 from __future__ import annotations
@@ -221,17 +221,20 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--check", action="store_true", help="play other starts and compare")
     arguments = parser.parse_args()
-    known = tasks() if arguments.check else HIGH
+    known = [name for name in tasks() if arguments.check or task(name).low.source == SOURCE]
     for name in arguments.tasks:
         if name not in known:
             raise SystemExit(str(UnknownNameError("task with measured references", name, known)))
-    for name in arguments.tasks or [name for name in tasks() if name in known]:
+    for name in arguments.tasks or known:
         if arguments.check:
             _print_checks(task(name), arguments.episodes)
             continue
-        low = measure(task(name), *LOW, episodes=arguments.episodes)
-        high = measure(task(name), *HIGH[name], episodes=arguments.episodes)
-        print(toml(name, low=low, high=high), flush=True)
+        measured = {"low": LOW} | ({"high": HIGH[name]} if name in HIGH else {})
+        found = {
+            kind: measure(task(name), builder, policy, arguments.episodes)
+            for kind, (builder, policy) in measured.items()
+        }
+        print(toml(name, **found), flush=True)
 
 
 def _print_checks(chosen: Task, episodes: int) -> None:

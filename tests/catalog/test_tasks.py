@@ -32,6 +32,15 @@ def test_every_reference_of_a_d4rl_card_is_d4rls_or_the_task_says_why_not():
             assert known.high.source == "D4RL, d4rl/infos.py, REF_MAX_SCORE"
 
 
+@pytest.mark.parametrize("robot", ["hopper", "ant"])
+def test_where_0_was_measured_the_task_says_how_published_scores_convert(robot):
+    today, frame = task(f"{robot}-v4"), task(f"{robot}-d4rl")
+    assert today.high == frame.high
+    lower = -float(today.score(frame.low.mean))
+    said = f"is {1 + lower / 100:.3f} s - {lower:.2f} on this one, so {lower:.2f} lower at 0 and equal at 100"
+    assert any(said in difference for difference in today.known_differences)
+
+
 @pytest.mark.parametrize(
     ("name", "observations", "actions"),
     [("ant-v4", 111, 8), ("antmaze-umaze", 29, 8), ("maze2d-umaze", 4, 2), ("pen", 45, 24), ("hammer", 46, 26),

@@ -22,26 +22,28 @@ def test_score_is_0_at_low_and_100_at_high_and_scale_ignores_the_shift():
 
 
 def test_d4rl_constants():
-    hopper = task("hopper-v4")
+    hopper = task("hopper-d4rl")
     assert hopper.score(3234.3) == pytest.approx(100)
     assert hopper.score(-20.272305) == pytest.approx(0)
     assert task("halfcheetah-v4").score(4770) == pytest.approx(100 * (4770 + 280.178953) / (12135 + 280.178953))
     assert task("walker2d-v4").low.mean == 1.629008
-    assert "D4RL" in hopper.low.source
     for robot in ("hopper", "halfcheetah", "walker2d", "ant"):
         recorded, today = task(f"{robot}-d4rl"), task(robot)
-        assert (recorded.low, recorded.high, recorded.environment) == (today.low, today.high, today.environment)
+        assert (recorded.high, recorded.environment) == (today.high, today.environment)
+        # Random actions return D4RL's constant in today's dynamics, or what they return was measured.
+        assert (recorded.low == today.low) == (robot in ("halfcheetah", "walker2d"))
+        assert "D4RL" in recorded.low.source
         assert (recorded.dynamics, today.dynamics, today.name) == ("d4rl", "installed", f"{robot}-v4")
 
 
 def test_measured_references_carry_their_uncertainty():
     for each in tasks().values():
-        if "measured" in each.low.source:
-            for measured in (each.low, each.high):
-                assert measured.standard_error is not None
+        for found in (each.low, each.high):
+            if "measured" in found.source:
+                assert found.standard_error is not None
                 # A pendulum that is kept upright earns the same in every episode.
-                assert measured.standard_error > 0 or (each.name == "invertedpendulum-v5" and measured.mean == 1000)
-                assert measured.episodes in (200, 1000)
+                assert found.standard_error > 0 or (each.name == "invertedpendulum-v5" and found.mean == 1000)
+                assert found.episodes in (200, 1000)
 
 
 def test_aliases_and_near_names():
