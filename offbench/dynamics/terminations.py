@@ -53,8 +53,13 @@ def inverted_pendulum(observations: Float[Tensor, "*batch observation"]) -> Bool
     return ~((observations[..., 1].abs() <= 0.2) & observations.isfinite().all(-1))
 
 
-# By the environment's id without its version. D4RL ended an episode of pen where the pen fell; the task's simulator
-# goes on. D4RL's AntMaze has no rule: it ends at a goal that its observations do not hold.
+def pen(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*batch"]:
+    """The pen's place is below 0.075 m: it has fallen."""
+    return observations[..., 26] < 0.075
+
+
+# By the environment's id without its version and, for D4RL's hands, with what they are to do. D4RL's AntMaze has no
+# rule: it ends at a goal that its observations do not hold.
 RULES: dict[str, Rule] = {
     "AdroitHandDoor": never,
     "AdroitHandHammer": never,
@@ -71,6 +76,10 @@ RULES: dict[str, Rule] = {
     "Reacher": never,
     "Swimmer": never,
     "Walker2d": walker2d,
+    "offbench/Adroit door": never,
+    "offbench/Adroit hammer": never,
+    "offbench/Adroit pen": pen,
+    "offbench/Adroit relocate": never,
     "offbench/Maze2D": never,
 }
 # Arguments of an environment that make another rule of it, or other observations.
@@ -85,6 +94,7 @@ def rule_name(task: Task | None) -> str:
     if task is None or any(name in task.arguments for name in _OTHERWISE):
         return ""
     name = task.environment.partition("-v")[0]
+    name += f" {task.arguments['goal']}" if name == "offbench/Adroit" else ""
     return name if name in RULES else ""
 
 

@@ -53,7 +53,7 @@ def test_half_of_the_truth_lies_half_way() -> None:
 def test_below_none_a_model_that_was_never_fitted_has_a_share() -> None:
     algorithm = mopo(truth=-0.25)
     world = algorithm.imagination.world
-    s, a = torch.zeros(2, 4, 3, dtype=torch.float64), torch.zeros(2, 4, 1, dtype=torch.float64)
+    s, a = torch.full((2, 4, 3), 0.5, dtype=torch.float64), torch.full((2, 4, 1), 0.5, dtype=torch.float64)
     moment = Moment(torch.tensor([0, 1]), torch.tensor(0), "x")
     learned, never_fitted, mixed = (each.step(s, a, moment).observations for each in (world.first, world.second, world))
     torch.testing.assert_close(mixed, 0.75 * learned + 0.25 * never_fitted)

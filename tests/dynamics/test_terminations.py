@@ -88,7 +88,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_never_ends_goes_on_in_the_simulator(name) -> None:
-    environment = make_environment(task("pen").model_copy(update={"environment": name}))
+    environment = make_environment(task("pen").model_copy(update={"environment": name, "arguments": {}}))
     environment.reset(seed=0)
     environment.action_space.seed(0)
     steps = [environment.step(environment.action_space.sample()) for _ in range(100)]
@@ -97,6 +97,22 @@ def test_what_never_ends_goes_on_in_the_simulator(name) -> None:
         assert min(step[0][26] for step in steps) < 0.075  # it fell, where D4RL would have ended
     assert not RULES[robot(name)](torch.from_numpy(np.stack([step[0] for step in steps]))).any()
     environment.close()
+
+
+@pytest.mark.parametrize("name", ["door", "hammer", "pen", "relocate"])
+def test_d4rls_hands_end_where_the_pen_falls(name) -> None:
+    known = task(name)
+    simulator = make_simulator(known, 4)
+    simulator.reset(range(4))
+    rng = np.random.default_rng(0)
+    ended = np.zeros(4, dtype=bool)
+    for _ in range(60):
+        step = simulator.step(rng.uniform(-1, 1, (4, len(simulator.action_low))))
+        ruled = rule_of(rule_name(known))(torch.from_numpy(step.observations)).numpy()
+        assert np.array_equal(ruled[~ended], step.terminations[~ended])
+        ended |= step.terminations
+    assert ended.any() == (name == "pen")
+    simulator.close()
 
 
 def test_maze2d_goes_on_at_its_goal() -> None:
