@@ -162,16 +162,16 @@ class COMBO(Algorithm):
     def update(self, batch: Batch) -> Metrics:
         """One Adam step of policy and temperature, one of the critics, then the targets follow.
 
-        The metric q is the mean over batch and critics of what the critics say of the batch, gap how much more they
-        say of its imagined rows than of the data's.
+        The metric q is the mean over batch and critics of what the critics said of the batch before their step, gap how
+        much more they said of its imagined rows than of the data's.
         """
-        metrics = self.descend(self.policy_losses, ["actor", "temperature"], batch)
-        metrics |= self.descend(self.critic_loss, ["critic"], batch)
-        polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         with torch.no_grad():
             pairs = torch.cat([batch.observations, batch.actions], -1)
             q = self.critic(self.networks["critic"], pairs)[..., 0].mean(1)  # (seeds, batch)
-            return metrics | {"q": q.mean(1), "gap": q[:, self.real :].mean(1) - q[:, : self.real].mean(1)}
+        metrics = self.descend(self.policy_losses, ["actor", "temperature"], batch)
+        metrics |= self.descend(self.critic_loss, ["critic"], batch)
+        polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
+        return metrics | {"q": q.mean(1), "gap": q[:, self.real :].mean(1) - q[:, : self.real].mean(1)}
 
     def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mode of the policy."""
