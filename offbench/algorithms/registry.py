@@ -31,6 +31,7 @@ OURS = {
     "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
     "edac": "offbench.algorithms.edac:EDAC",
     "iql": "offbench.algorithms.iql:IQL",
+    "mbrcsl": "offbench.algorithms.mbrcsl:MBRCSL",
     "mopo": "offbench.algorithms.mopo:MOPO",
     "ravl": "offbench.algorithms.ravl:RAVL",
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",

@@ -53,15 +53,24 @@ RULES: dict[str, Rule] = {
     "HalfCheetah": never,
     "Hopper": hopper,
     "InvertedPendulum": inverted_pendulum,
+    "Maze2D": never,
     "Pendulum": never,
+    "PointMaze": never,
     "Reacher": never,
     "Walker2d": walker2d,
 }
 
 
 def rule_name(task: Task | None) -> str:
-    """The name of the rule of a task's environment, empty where none is known."""
-    name = "" if task is None else task.environment.partition("-v")[0]
+    """The name of the rule of a task's environment, empty where none is known.
+
+    A point maze has one where its task goes on at the goal, as Gymnasium-Robotics' does unless it is told otherwise.
+    """
+    if task is None:
+        return ""
+    name = task.environment.removeprefix("offbench/").partition("-v")[0]
+    if name.startswith("PointMaze_"):
+        name = "PointMaze" if task.arguments.get("continuing_task", True) else ""
     return name if name in RULES else ""
 
 

@@ -45,7 +45,7 @@ GREEDY = {
 TOTAL = 20  # of the schedules
 # What imagines has no rival yet: it would have to fit dynamics and roll branches out, too. RAVL's updates are tested to
 # be EDAC's, which has one.
-RIVALLED = registry.OURS.keys() - {"mopo", "ravl"}
+RIVALLED = registry.OURS.keys() - {"mbrcsl", "mopo", "ravl"}
 
 
 def data() -> Trajectories:

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from offbench.dynamics.terminations import RULES, rule_name, rule_of
+from offbench.environments.pointmaze import GOAL_RADIUS
+from offbench.environments.simulator import make_simulator
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 
@@ -57,6 +59,26 @@ def test_rules_are_the_simulators(name, monkeypatch) -> None:
     if name != "HalfCheetah-v4":
         assert 0.05 < ruled.mean() < 0.95
         assert 0.2 < ruled[:NEAR].mean() < 0.98
+
+
+@pytest.mark.parametrize("name", ["pointmaze-stitch", "pointmaze-umaze", "maze2d-umaze", "maze2d-open-dense"])
+def test_mazes_that_go_on_at_the_goal_never_end(name) -> None:
+    chosen = task(name)
+    simulator = make_simulator(chosen, 50)
+    places = simulator.reset(range(50))[:, :2]
+    simulator.goals[:] = places + np.linspace(-0.3, 0.3, 50)[:, None]  # reached at once
+    for _ in range(3):
+        step = simulator.step(np.zeros((50, 2), np.float32))
+        assert (np.linalg.norm(step.observations[:, :2] - simulator.goals, axis=1) <= GOAL_RADIUS).mean() > 0.9
+        assert not step.terminations.any()
+        assert not rule_of(rule_name(chosen))(torch.from_numpy(step.observations)).any()
+    simulator.close()
+
+
+def test_a_point_maze_that_ends_at_the_goal_has_no_rule() -> None:
+    stitch = task("pointmaze-stitch")
+    ending = stitch.model_copy(update={"arguments": {**stitch.arguments, "continuing_task": False}})
+    assert (rule_name(stitch), rule_name(ending), rule_name(task("antmaze-umaze"))) == ("PointMaze", "", "")
 
 
 def test_what_is_not_finite_ends() -> None:
