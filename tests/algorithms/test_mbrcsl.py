@@ -12,8 +12,10 @@ from offbench.algorithms.mbrcsl import MBRCSL, MBRCSLConfig
 from offbench.conformance.toys import toy
 from offbench.data.transitions import Transitions
 from offbench.dynamics.episodes import ConditionedBatch
+from offbench.dynamics.worlds import Outcome
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
+from offbench.nn.noise import standard_normal, uniform
 from offbench.training.group import Group
 from offbench.training.views import completed, make_view
 
@@ -105,23 +107,35 @@ def test_threshold_limit_and_rule_come_from_data_and_task() -> None:
     assert (published.rollouts_needed, published.weight_decay, published.hidden) == (100, 0.1, (1024, 1024))
 
 
-def test_rollouts_of_mixed_episodes_beat_the_data_and_teach_to() -> None:
-    # Every second episode pushes, every other one pulls. Cloned, each step of a rollout does either, so that returns
-    # spread; those above 4 of 8 push more often than not, and asked for the most the policy pushes.
-    data = two_kinds(episodes=40)
+class Pushing:
+    """States say nothing; each action above 0 earns 1."""
+
+    def step(self, observations, actions, moment):
+        ends = torch.zeros_like(observations[..., 0], dtype=torch.bool)
+        following = standard_normal(*moment[:2], moment.name, observations.shape[1:], observations.dtype)
+        return Outcome(following, (actions[..., 0] > 0).to(observations.dtype), ends)
+
+
+def coin(observations, moment):
+    """Push or pull, each step anew."""
+    side = uniform(moment.keys, moment.update, f"{moment.name}/coin", (observations.shape[1], 1))
+    return torch.where(side < 0.5, 0.6, -0.6).to(observations.dtype)
+
+
+def test_episodes_above_those_of_the_data_teach_what_they_did() -> None:
     config = MBRCSLConfig(
-        **SMALL | {"behaviour_updates": 200, "behaviour_width": 16, "behaviour_batch_size": 64, "rollout_count": 100,
-                   "rollouts_needed": 40, "dynamics_hidden": (16,), "dynamics_epochs": 40},
-        behaviour_learning_rate=2e-2, learning_rate=1e-2, weight_decay=1e-4, keep_above=4.0, termination="HalfCheetah",
-        rollout_batches=5,
+        **GIVEN | {"episode_limit": 8, "keep_above": 5.0, "rollouts_needed": 80},
+        learning_rate=1e-2, weight_decay=1e-4,
     )  # fmt: skip
-    config, lines = completed(config, data, None), list[str]()
-    algorithm, view = MBRCSL(config, Sizes(2, 1), [0], 200), make_view(MBRCSL, config, data)
-    algorithm.prepare(view, lines.append)
-    assert "seed 0 keeps 40 of " in lines[-1]
-    assert float(algorithm.episodes.target) > 5
-    Group(algorithm, view, MBRCSL.step).advance(0, 200)
-    assert float(algorithm.act(torch.randn(1, 50, 2)).mean()) > 0.3
+    algorithm, view = MBRCSL(config, Sizes(2, 1), [0], 300), make_view(MBRCSL, config, two_kinds())
+    algorithm.episodes.collect(Pushing(), coin, view, algorithm.keys, 5.0, count=200, batches=10)
+    assert int(algorithm.episodes.kept) == 80
+    assert algorithm.episodes.rows[0, ::8, -1].unique().tolist() == [6, 7, 8]  # what of 8 such tosses beats 5
+    assert float(algorithm.episodes.target) == 8
+    Group(algorithm, view, MBRCSL.step).advance(0, 300)
+    states = torch.randn(1, 50, 2, generator=torch.Generator().manual_seed(0))
+    assert float(algorithm.act(states).mean()) > 0.3
+    assert float(algorithm.choose(states, torch.zeros(1, 50)).mean()) < -0.3
 
 
 def test_a_run_that_died_goes_on_exactly_without_rolling_out_again(pendulum_file, tmp_path, monkeypatch) -> None:
