@@ -43,8 +43,8 @@ GREEDY = {
     "xql": {"temperature": 0.05, "largest_exponent": 1.0, "beta": 100.0, "initialisation": "torch"},
 }
 TOTAL = 20  # of the schedules
-# What imagines has no rival yet: it would have to fit dynamics and roll branches or episodes out, too. RAVL's updates are tested to
-# be EDAC's, which has one.
+# What imagines has no rival yet: it would have to fit dynamics and roll branches or episodes out, too. RAVL's updates
+# are tested to be EDAC's, which has one.
 RIVALLED = registry.OURS.keys() - {"mbrcsl", "mopo", "ravl"}
 
 
