@@ -20,7 +20,7 @@ from torch import Tensor
 
 from offbench.data.scaling import Scaling
 from offbench.data.transitions import Transitions
-from offbench.dynamics.imagination import Imagination
+from offbench.dynamics.imagination import Imagined
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
 from offbench.nn.mlp import Parameters
@@ -108,7 +108,7 @@ class Algorithm(ABC):
         count: () int64, updates done.
         phase: number of the coming update modulo ``period``, set by whoever calls ``step``; a Python int, so that each
             phase is compiled as a function of its own.
-        imagination: where ``build`` sets it, imagined transitions, which batches are mixed with.
+        imagination: where ``build`` sets it, what was imagined, which batches are made of or mixed with.
         latest: where ``period`` is above 1, the last value (seeds,) of each metric; 0 before the first.
         quick: hyperparameters with which it is small and learns fast, for ``offbench check``, where ``hidden``,
             ``batch_size`` and fields that end in ``learning_rate`` need not be named.
@@ -146,7 +146,7 @@ class Algorithm(ABC):
         self.count = torch.zeros((), dtype=torch.int64, device=self.device)
         self.phase = 0
         some = self.metrics if self.period > 1 else ()
-        self.imagination: Imagination | None = None
+        self.imagination: Imagined | None = None
         self.latest = {name: torch.zeros(len(self.seeds), device=self.device, dtype=dtype) for name in some}
         self.build()
 
@@ -226,21 +226,22 @@ class Algorithm(ABC):
 
     def step(self, data: View, indices: Int[Tensor, "seeds batch"]) -> Float[Tensor, "metrics seeds"]:
         """Update on what the data hold at ``indices``; returns ``metrics`` in their order."""
-        batch = (
-            data.batch(indices)
-            if self.imagination is None
-            else self.imagination.mixed(cast(Transitions, data), indices, self.keys, self.count)
-        )
-        values = self.update(batch._replace(noise=self.drawn()))
+        values = self.update(self.batch(data, indices)._replace(noise=self.drawn()))
         self.count.add_(1)
         for name, latest in self.latest.items():
             latest.copy_(values.setdefault(name, latest))
         return torch.stack([values[name] for name in self.metrics])
 
+    def batch(self, data: View, indices: Int[Tensor, "seeds batch"]) -> Any:
+        """What the coming update learns from, all but its noise."""
+        if self.imagination is None:
+            return data.batch(indices)
+        return self.imagination.mixed(cast(Transitions, data), indices, self.keys, self.count)
+
     def before(self, update: int, data: View) -> None:
-        """What happens between updates, uncompiled: branches are rolled out when it is time for them."""
-        if self.imagination is not None and update % self.imagination.branches.every == 0:
-            self.imagination.roll_out(cast(Transitions, data), self.keys, self.count)
+        """What happens between updates, uncompiled: something is imagined when it is time for it."""
+        if self.imagination is not None:
+            self.imagination.before(update, cast(Transitions, data), self.keys, self.count)
 
     def drawn(self) -> dict[str, Float[Tensor, "seeds ..."]]:
         """The noise of the coming update by name, a function of seeds and count."""

@@ -32,6 +32,7 @@ OURS = {
     "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
     "edac": "offbench.algorithms.edac:EDAC",
     "iql": "offbench.algorithms.iql:IQL",
+    "mbrcsl": "offbench.algorithms.mbrcsl:MBRCSL",
     "mobile": "offbench.algorithms.mobile:MOBILE",
     "mopo": "offbench.algorithms.mopo:MOPO",
     "ravl": "offbench.algorithms.ravl:RAVL",

@@ -18,9 +18,10 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Float, Real
 from torch import Tensor
 
+from offbench.algorithms.asking import Asked
 from offbench.algorithms.base import Acting, Algorithm, Metrics, Networks, Preset, View, within
 from offbench.data.sequences import SequenceBatch, Sequences
 from offbench.errors import OffbenchError
@@ -127,41 +128,10 @@ class RvS(Algorithm):
         return asked.act(observations)
 
     def acting(self) -> Acting:
-        """The policies with what each episode is still to earn."""
-        return Asked(self)
+        """The policies with what each episode is still to earn: an average that stays, or a sum that rewards lower."""
+        target = torch.full((len(self.seeds),), self.target / self.scale, dtype=self.dtype, device=self.device)
 
+        def choose(observations: Tensor, to_go: Tensor) -> Tensor:
+            return self.choose(observations, self.conditions(to_go, torch.zeros_like(to_go)))
 
-class Asked:
-    """What each episode under way is asked for: a sum that rewards lower, or an average that stays.
-
-    Attributes:
-        memory: ``to_go`` (seeds, batch), the scaled sum; empty before the first reset.
-    """
-
-    def __init__(self, algorithm: RvS) -> None:
-        self.algorithm = algorithm
-        self.memory: dict[str, Tensor] = {}
-
-    def reset(self, mask: Bool[Tensor, "seeds batch"]) -> None:
-        """Ask for the evaluation target anew where mask is true."""
-        if not self.memory or self.memory["to_go"].shape != mask.shape:
-            self.memory = {"to_go": torch.zeros(mask.shape, dtype=self.algorithm.dtype, device=mask.device)}
-            mask = torch.ones_like(mask)
-        target = self.algorithm.target / self.algorithm.scale
-        self.memory = {"to_go": self.memory["to_go"].masked_fill(mask, target)}
-
-    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
-        """Actions for what the episodes are still asked for.
-
-        Raises:
-            OffbenchError: it was never reset for so many episodes.
-        """
-        to_go = self.memory.get("to_go")
-        if to_go is None or to_go.shape != observations.shape[:2]:
-            raise OffbenchError("a policy with a memory was asked to act before its reset; call reset(mask) first")
-        return self.algorithm.choose(observations, self.algorithm.conditions(to_go, torch.zeros_like(to_go)))
-
-    def observe(self, rewards: Float[Tensor, "seeds batch"]) -> None:
-        """Lower the sum that is to be earned by rewards."""
-        if self.memory and self.algorithm.config.condition == "sum":
-            self.memory = {"to_go": self.memory["to_go"] - rewards / self.algorithm.scale}
+        return Asked(choose, target, self.scale if self.config.condition == "sum" else None)

@@ -82,4 +82,5 @@ def seed_of(state: State, row: int) -> State:
 def coming_batch(g: Group) -> Any:
     """The batch of the coming update, with its noise."""
     updates = int(g.algorithm.count)
-    return g.data.batch(g.indices(0)[updates])._replace(noise=g.algorithm.drawn())
+    g.algorithm.before(updates, g.data)
+    return g.algorithm.batch(g.data, g.indices(0)[updates])._replace(noise=g.algorithm.drawn())

@@ -158,14 +158,15 @@ def returns_to_go(rewards: Float[Array, " _"], offsets: Int64[Array, " bounds"])
     return sums
 
 
-FACTS = ("evaluation_target", "return_scale", "episode_limit")
+FACTS = ("evaluation_target", "keep_above", "return_scale", "episode_limit")
 
 
 def facts(trajectories: Trajectories, episode_limit: int | None) -> dict[str, float | int]:
     """`FACTS` by name: what the hyperparameters of methods that ask for a return are where nobody gives them.
 
-    ``evaluation_target``: the highest return of an episode; ``return_scale``: the largest absolute one, 1 if all are 0;
-    ``episode_limit``: the longer of ``episode_limit`` and the longest episode, steps. Unfinished episodes do not count.
+    ``evaluation_target`` and ``keep_above``: the highest return of an episode; ``return_scale``: the largest absolute
+    one, 1 if all are 0; ``episode_limit``: the longer of ``episode_limit`` and the longest episode, steps. Unfinished
+    episodes do not count.
 
     Raises:
         DataError: no rewards, or no finished episode.
@@ -175,6 +176,7 @@ def facts(trajectories: Trajectories, episode_limit: int | None) -> dict[str, fl
     returns = trajectories.returns[: len(trajectories) - _unfinished(trajectories)]
     return {
         "evaluation_target": float(returns.max()),
+        "keep_above": float(returns.max()),
         "return_scale": float(np.abs(returns).max()) or 1.0,
         "episode_limit": max(episode_limit or 0, int(trajectories.lengths.max())),
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Int64, Shaped
 from torch import Tensor
 
 from offbench.basis.shapes import Array
@@ -121,6 +121,13 @@ class Transitions:
     def digest(self) -> str:
         """Of the data, not of what batches make of them."""
         return self._trajectories.digest
+
+    @property
+    def first_steps(self) -> Int64[Tensor, " episodes"]:
+        """Indices of the usable steps that begin an episode."""
+        t = self._trajectories
+        begins = self._tensor(t.offsets[:-1] + np.arange(len(t)))
+        return torch.isin(self.sources, begins).nonzero()[:, 0]
 
     def __len__(self) -> int:
         return len(self.sources)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int, Int64
@@ -23,6 +24,34 @@ Sample = Callable[
     Float[Tensor, "seeds batch action"],
 ]
 Penalise = Callable[[Prediction], Float[Tensor, "seeds batch"]]
+
+
+class Imagined(Protocol):
+    """What updates learn from that is not in the data, or not in them alone."""
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that later updates depend on, by name; those with axes lead with the seed axis."""
+        ...
+
+    def before(self, update: int, data: Transitions, keys: Int64[Tensor, " seeds"], count: Int64[Tensor, ""]) -> None:
+        """Imagine what is due before an update, uncompiled; arguments as in ``mixed``."""
+        ...
+
+    def mixed(
+        self,
+        data: Transitions,
+        indices: Int[Tensor, "seeds batch"],
+        keys: Int64[Tensor, " seeds"],
+        count: Int64[Tensor, ""],
+    ) -> Any:
+        """A batch of as many rows as ``indices``, a named tuple with a field ``noise``.
+
+        Args:
+            data: the view.
+            indices: rows of the data, drawn for this batch.
+            keys, count: seeds and number of the coming update, of which all that is random is a function.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +118,11 @@ class Imagination:
     def state(self) -> dict[str, Tensor]:
         """The tensors that later updates depend on, by name."""
         return {"rows": self.rows, "filled": self.filled, "place": self.place}
+
+    def before(self, update: int, data: Transitions, keys: Int64[Tensor, " seeds"], count: Int64[Tensor, ""]) -> None:
+        """Roll branches out when it is time for them."""
+        if update % self.branches.every == 0:
+            self.roll_out(data, keys, count)
 
     def roll_out(self, data: Transitions, keys: Int64[Tensor, " seeds"], count: Int64[Tensor, ""]) -> None:
         """Branch off states of the data, drawn uniformly, and keep every step up to a termination.

@@ -61,6 +61,10 @@ def pen(observations: Float[Tensor, "*batch observation"]) -> Bool[Tensor, "*bat
 # By the environment's id without its version and, for D4RL's hands, with what they are to do. D4RL's AntMaze has no
 # rule: it ends at a goal that its observations do not hold.
 RULES: dict[str, Rule] = {
+    "Adroit door": never,
+    "Adroit hammer": never,
+    "Adroit pen": pen,
+    "Adroit relocate": never,
     "AdroitHandDoor": never,
     "AdroitHandHammer": never,
     "AdroitHandPen": never,
@@ -71,16 +75,13 @@ RULES: dict[str, Rule] = {
     "Humanoid": humanoid,
     "HumanoidStandup": never,
     "InvertedPendulum": inverted_pendulum,
+    "Maze2D": never,
     "Pendulum": never,
+    "PointMaze": never,
     "Pusher": never,
     "Reacher": never,
     "Swimmer": never,
     "Walker2d": walker2d,
-    "offbench/Adroit door": never,
-    "offbench/Adroit hammer": never,
-    "offbench/Adroit pen": pen,
-    "offbench/Adroit relocate": never,
-    "offbench/Maze2D": never,
 }
 # Arguments of an environment that make another rule of it, or other observations.
 _OTHERWISE = (
@@ -90,11 +91,17 @@ _OTHERWISE = (
 
 
 def rule_name(task: Task | None) -> str:
-    """The name of the rule of a task's environment, empty where none is known."""
+    """The name of the rule of a task's environment, empty where none is known.
+
+    A point maze has one where its task goes on at the goal, as Gymnasium-Robotics' does unless it is told otherwise.
+    """
     if task is None or any(name in task.arguments for name in _OTHERWISE):
         return ""
-    name = task.environment.partition("-v")[0]
-    name += f" {task.arguments['goal']}" if name == "offbench/Adroit" else ""
+    name = task.environment.removeprefix("offbench/").partition("-v")[0]
+    if name == "Adroit":
+        name = f"{name} {task.arguments['goal']}"
+    if name.startswith("PointMaze_"):
+        name = "PointMaze" if task.arguments.get("continuing_task", True) else ""
     return name if name in RULES else ""
 
 

@@ -104,7 +104,7 @@ class Learned:
         pairs = torch.cat([observations, actions], -1)
         if self.everyone:
             parts = [
-                self.network.predict(self.parameters, *part.split([width - 1, actions.shape[2]], -1))
+                self.network.predict(self.parameters, *torch.split(part, [width - 1, actions.shape[2]], -1))
                 for part in torch.split(pairs, CHUNK, 1)
             ]
             prediction = Prediction(*(torch.cat(column, 2) for column in zip(*parts, strict=True)))

@@ -21,6 +21,7 @@ class Adam:
     serves all of them. With ``schedule="cosine"`` the learning rate of update t (from 0) is lr (1 + cos(pi t /
     total)) / 2; in the first ``warmup`` updates it is multiplied by (t + 1) / warmup. With ``weight_decay`` each update
     first shrinks all parameters by rate * weight_decay (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101). With
+    ``coupled_decay`` that share of the parameters is added to their gradient (torch.optim.Adam's weight_decay). With
     ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
     """
 
@@ -35,10 +36,12 @@ class Adam:
         weight_decay: float = 0.0,
         warmup: int = 0,
         clip: float | None = None,
+        coupled_decay: float = 0.0,
     ) -> None:
         self.learning_rate, self.schedule, self.total = learning_rate, schedule, total
         self.betas, self.epsilon = betas, epsilon
         self.weight_decay, self.warmup, self.clip = weight_decay, warmup, clip
+        self.coupled_decay = coupled_decay
         device = next(iter(parameters.values())).device
         # An integer: torch.compile (2.13) takes float64 scalars for constants and loses what is written to them.
         self.count = torch.zeros((), dtype=torch.int64, device=device)
@@ -58,6 +61,8 @@ class Adam:
         scale = torch.sqrt(1 - beta2**count)
         for name, parameter in parameters.items():
             gradient, first, second = gradients[name], self.first[name], self.second[name]
+            if self.coupled_decay > 0:
+                gradient = gradient + self.coupled_decay * parameter
             first.lerp_(gradient, 1 - beta1)
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             if self.weight_decay > 0:

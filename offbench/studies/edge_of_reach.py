@@ -87,7 +87,7 @@ def made(method: str, seeds: int, budget: Budget) -> Algorithm:
         )  # fmt: skip
         algorithm = (MOPO if method == "base" else Patched)(config, sizes, numbers, budget.updates)
     imagination = algorithm.imagination
-    assert imagination is not None
+    assert isinstance(imagination, Imagination)
     imagination.world = Plane()
     return algorithm
 

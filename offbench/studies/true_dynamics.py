@@ -14,8 +14,8 @@ from offbench.studies.comparison import Comparison, Method
 
 TEXT = (
     "Base is soft actor-critic on branches without pessimism (MBPO), MOPO subtracts the model's uncertainty, RAVL "
-    "takes the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the simulator's: 0 "
-    "is the learned model alone, 1 the simulator alone, where MOPO is the base. Nothing else differs."
+    "takes the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the "
+    "simulator's: 0 is the learned model alone, 1 the simulator alone, where MOPO is the base. Nothing else differs."
 )
 _SMALL: Mapping[str, Any] = {
     "hidden": (128, 128), "rollout_count": 2000, "dynamics_hidden": (64, 64), "dynamics_epochs": 3, "workers": 2,

@@ -95,7 +95,11 @@ class Training:
             number = next(waiting, None)
             return None if number is None else {"do": "prepare", "group": number}
 
-        self.team.work(next_job, lambda job, result: None)
+        def done(job: Job, result: Result) -> None:
+            if result["said"]:
+                self.display.note(result["said"])
+
+        self.team.work(next_job, done)
         self.progress.wall_seconds += time.perf_counter() - started
         self.display.note(f"that took {time.perf_counter() - started:.0f} seconds")
 

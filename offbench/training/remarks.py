@@ -92,7 +92,7 @@ def _preset(name: str, found: Any, data: Trajectories) -> str:
     preset = registry.preset(found, like)
     told = "no preset, so the defaults count where nothing else was asked for"
     if preset is not None:
-        values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
+        values = ", ".join(f"{key} {value}" for key, value in preset.values.items()) or "the defaults"
         told = f"preset of {like} ({preset.source}): {values}"
     scores = {score.updates for score in published_scores(name) if score.dataset == like and score.updates}
     budgets = " or ".join(f"{updates:,}" for updates in sorted(scores))

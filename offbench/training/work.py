@@ -63,9 +63,10 @@ class Updates:
             return {}
         if job["do"] == "prepare":
             group = self.groups[job["group"]]
+            lines = [""]
             with one_torch_thread():
-                group.algorithm.prepare(group.data, lambda line: None)
-            return {}
+                group.algorithm.prepare(group.data, lines.append)
+            return {"said": lines[-1]}
         totals, lengths = self.play(job["group"], job["part"], job["number"])
         return {"returns": totals, "lengths": lengths}
 

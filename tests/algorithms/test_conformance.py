@@ -21,7 +21,10 @@ VARIANTS = [(name, {}) for name in ALGORITHMS] + [
 # Generating code takes half a minute each: the fast tests do it for one that has noise and masks.
 COMPILED = [("iql", {"dropout": 0.2})]
 # What only imitates does not bootstrap, and says so.
-SILENT = {"bc": {"truncations"}, "dt": {"terminations", "truncations"}, "rvs": {"terminations", "truncations"}}
+SILENT = {
+    "bc": {"truncations"},
+    **{name: {"terminations", "truncations"} for name in ("dt", "mbrcsl", "rvs")},
+}
 EAGER = [check for check in CHECKS if check.run is not compiling]
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler, so nothing is compiled")
 

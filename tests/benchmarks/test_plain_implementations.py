@@ -43,9 +43,9 @@ GREEDY = {
     "xql": {"temperature": 0.05, "largest_exponent": 1.0, "beta": 100.0, "initialisation": "torch"},
 }
 TOTAL = 20  # of the schedules
-# What imagines has no rival yet: it would have to fit dynamics and roll branches out, too. RAVL's updates are tested to
-# be EDAC's, which has one.
-RIVALLED = registry.OURS.keys() - {"combo", "mobile", "mopo", "ravl"}
+# What imagines has no rival yet: it would have to fit dynamics and roll branches or episodes out, too. RAVL's updates
+# are tested to be EDAC's, which has one.
+RIVALLED = registry.OURS.keys() - {"combo", "mbrcsl", "mobile", "mopo", "ravl"}
 
 
 def data() -> Trajectories:

@@ -114,7 +114,7 @@ def test_a_last_episode_that_was_cut_off_is_left_out_and_the_record_says_so():
 def test_what_nobody_gives_comes_from_the_finished_episodes():
     rewards = np.array([-1, -2, -4, -3, 5, 1], np.float32)
     data = episodes([2, 2, 2], "ttc", rewards)  # the last has the highest return so far
-    assert facts(data, None) == {"evaluation_target": -3.0, "return_scale": 7.0, "episode_limit": 2}
+    assert facts(data, None) == {"evaluation_target": -3.0, "keep_above": -3.0, "return_scale": 7.0, "episode_limit": 2}
     assert facts(data, 200)["episode_limit"] == 200
     assert facts(episodes([2], "t", np.zeros(2, np.float32)), None)["return_scale"] == 1.0
 

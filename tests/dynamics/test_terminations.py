@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from offbench.dynamics.terminations import RULES, never, rule_name, rule_of
+from offbench.dynamics.terminations import RULES, rule_name, rule_of
+from offbench.environments.pointmaze import GOAL_RADIUS
 from offbench.environments.simulator import make_simulator
 from offbench.environments.single import make_environment
 from offbench.environments.task import task
@@ -115,21 +116,30 @@ def test_d4rls_hands_end_where_the_pen_falls(name) -> None:
     simulator.close()
 
 
-def test_maze2d_goes_on_at_its_goal() -> None:
-    known = task("maze2d-umaze")
-    simulator = make_simulator(known, 2)
-    simulator.set_states(np.concatenate([simulator.goals, np.zeros((2, 2))], 1))
-    step = simulator.step(np.zeros((2, 2)))
-    assert step.rewards.all()
-    assert not step.terminations.any()
-    assert RULES[rule_name(known)] is never
-    simulator.close()
-
-
 def test_arguments_that_make_another_rule_leave_none() -> None:
     other = {"terminate_when_unhealthy": False}, {"healthy_z_range": (0.5, 2.0)}
     assert [rule_name(task("hopper-v4").model_copy(update={"arguments": each})) for each in other] == ["", ""]
     assert rule_name(task("hopper-v4").model_copy(update={"arguments": {"ctrl_cost_weight": 1.0}})) == "Hopper"
+
+
+@pytest.mark.parametrize("name", ["pointmaze-stitch", "pointmaze-umaze", "maze2d-umaze", "maze2d-open-dense"])
+def test_mazes_that_go_on_at_the_goal_never_end(name) -> None:
+    chosen = task(name)
+    simulator = make_simulator(chosen, 50)
+    places = simulator.reset(range(50))[:, :2]
+    simulator.goals[:] = places + np.linspace(-0.3, 0.3, 50)[:, None]  # reached at once
+    for _ in range(3):
+        step = simulator.step(np.zeros((50, 2), np.float32))
+        assert (np.linalg.norm(step.observations[:, :2] - simulator.goals, axis=1) <= GOAL_RADIUS).mean() > 0.9
+        assert not step.terminations.any()
+        assert not rule_of(rule_name(chosen))(torch.from_numpy(step.observations)).any()
+    simulator.close()
+
+
+def test_a_point_maze_that_ends_at_the_goal_has_no_rule() -> None:
+    stitch = task("pointmaze-stitch")
+    ending = stitch.model_copy(update={"arguments": {**stitch.arguments, "continuing_task": False}})
+    assert (rule_name(stitch), rule_name(ending), rule_name(task("antmaze-umaze"))) == ("PointMaze", "", "")
 
 
 def test_what_is_not_finite_ends() -> None:

@@ -53,6 +53,22 @@ def test_equals_torch_adamw_with_warm_up():
         torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_equals_torch_adam_with_coupled_decay():
+    torch.manual_seed(0)
+    mine = {"a": torch.randn(2, 3, dtype=torch.float64), "b": torch.randn(2, 1, 4, dtype=torch.float64)}
+    theirs = [value.clone().requires_grad_() for value in mine.values()]
+    optimiser = torch.optim.Adam(theirs, lr=1e-2, weight_decay=0.1)
+    adam = Adam(mine, 1e-2, coupled_decay=0.1)
+    for _ in range(50):
+        gradients = {name: torch.randn_like(value) for name, value in mine.items()}
+        adam.update(mine, gradients)
+        for value, gradient in zip(theirs, gradients.values(), strict=True):
+            value.grad = gradient
+        optimiser.step()
+    for value, expected in zip(mine.values(), theirs, strict=True):
+        torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
+
+
 def test_gradients_are_clipped_seed_by_seed():
     torch.manual_seed(0)
     scale = torch.tensor([0.01, 1.0, 100.0], dtype=torch.float64)

@@ -48,6 +48,7 @@ def test_what_reading_noted_and_wrong_ends_are_told() -> None:
     ("name", "like", "sentence"),
     [
         ("iql", "d4rl/hopper-medium-v2", "preset of d4rl/hopper-medium-v2 (CORL configs, commit eeeeef26): actor"),
+        ("mopo", "d4rl/walker2d-medium-v2", "preset of d4rl/walker2d-medium-v2 (OfflineRL-Kit's README): the defaults"),
         ("iql", "d4rl/hopper-medium-v2", "the score published for d4rl/hopper-medium-v2 belongs to 1,000,000 updates"),
         ("edac", "d4rl/hopper-medium-v2", "belongs to 3,000,000 updates"),
         ("dt", "d4rl/hopper-medium-v2", "belongs to 100,000 updates"),
