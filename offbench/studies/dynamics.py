@@ -45,7 +45,7 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "small": Budget(230, 3, 50, 2, 4000, 60, 3, 4000, 8),
+    "small": Budget(230, 3, 50, 2, 3000, 60, 3, 3000, 6),
     "full": Budget(230, 10, 500, 5, 20_000, 2000, 10, 20_000, 10),
 }
 

@@ -17,7 +17,7 @@ from offbench.studies.drawing import Say
 from offbench.studies.swing_up import learner, returns_of, view_of
 
 EPISODES = 10  # of 200 transitions
-HIDDEN = (200, 200, 200, 200)
+HIDDEN = (200, 200)
 VARIANTS: dict[str, dict[str, Any]] = {
     "single": {"dynamics_members": 1},
     "smoothed": {"dynamics_members": 1, "critic_smoothing": 0.1},

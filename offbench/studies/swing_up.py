@@ -75,7 +75,7 @@ class BestValue:
 def learner(view: Transitions, seeds: Sequence[int], updates: int, **options: Any) -> MOPO:
     """MOPO without a penalty and without the data's own transitions in its batches, small and fast for the pendulum."""
     common: dict[str, Any] = {
-        "penalty": "none", "rollout_length": 10, "rollout_count": 200, "rollout_every": 250, "rollouts_kept": 8,
+        "penalty": "none", "rollout_length": 20, "rollout_count": 100, "rollout_every": 250, "rollouts_kept": 8,
         "real_ratio": 0.0, "termination": "Pendulum", "hidden": (64, 64), "batch_size": 128, "polyak": 0.01,
         "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3, "temperature_learning_rate": 1e-3,
         "actor_schedule": "constant",
