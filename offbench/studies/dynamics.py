@@ -27,7 +27,7 @@ class Budget:
         mismatch_episodes: that the models are fitted to and policies branch off from.
         mismatch_seeds: models and policies of each checkpoint.
         mismatch_updates: of each policy.
-        model_epochs: at most, of the models of the single-model comparison.
+        model_epochs: of the models of the single-model comparison.
         model_seeds: models and policies of each of its variants.
         model_updates: of each policy.
         evaluations: of every policy over its training.
@@ -46,7 +46,7 @@ class Budget:
 
 BUDGETS: Mapping[str, Budget] = {
     "small": Budget(230, 3, 50, 2, 3000, 60, 3, 3000, 6),
-    "full": Budget(230, 10, 500, 5, 20_000, 2000, 10, 20_000, 10),
+    "full": Budget(230, 10, 500, 5, 20_000, 200, 10, 20_000, 10),
 }
 
 

@@ -22,8 +22,11 @@ EXPECTED = {
 JUDGES = {"nll": "negative log-likelihood", "mse": "mean square error (log)", "value_error": "value error (log)"}
 VARIANTS = {
     "single": "one network",
-    "smoothed": "one network, critic smoothed",
-    "bounded": "one network, critic's layers bounded",
+    "stopped": "one network, stopped early",
+    "smoothed": "one network, critic smoothed (weight 0.1)",
+    "smoothed-stopped": "one network, stopped early, critic smoothed (weight 0.1)",
+    "smoother": "one network, critic smoothed (weight 1)",
+    "bounded": "one network, critic's layers bounded by 3",
     "ensemble": "seven networks",
 }
 
@@ -174,12 +177,14 @@ def single_section(records: Records) -> list[str]:
         "updates, no penalty. Fitting: seconds of one core for a model of one seed. Memory: its parameters, their "
         "gradient and Adam's moments.",
         "",
-        "| | return, last 2 evaluations | best evaluation | fitting | memory |",
-        "|---|---:|---:|---:|---:|",
+        "| | return, last 2 evaluations | best evaluation | epochs | hold-out MSE, best member | fitting | memory |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, record in found.items():
         returns = np.array(record["returns"])
         cells = [mean_cell(returns[-mismatch.SCORED :].mean(0).tolist()), mean_cell(returns.max(0).tolist())]
+        epochs = dict.fromkeys((min(record["epochs"]), max(record["epochs"])))
+        cells += [" to ".join(map(str, epochs)), f"{np.mean(record['hold_out']):.3f}"]
         cells += [f"{record['fit_seconds']:.1f} s", f"{record['bytes'] / 2**20:.1f} MiB"]
         lines.append(f"| {VARIANTS[name]} | {' | '.join(cells)} |")
     return lines
