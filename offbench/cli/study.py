@@ -66,7 +66,7 @@ def dynamics(
         offbench study dynamics --output runs/dynamics-study
 
     Args:
-        budget: small takes some fifteen minutes of one core, full hours.
+        budget: small takes some thirteen minutes of one core, full hours.
         output: Folder of the records and the page.
         page_only: Rebuild the page from the records that are there.
     """

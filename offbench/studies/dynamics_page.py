@@ -159,7 +159,7 @@ def draw_mismatch(records: Records) -> Any:
     panels[0].set(xlabel="log10 hold-out MSE", ylabel="Return")
     panels[1].set(xlabel="log10 value error", ylabel="Return")
     panels[2].set(xlabel="Steps", ylabel="Median distance (deviations)", yscale="log")
-    panels[2].legend(frameon=False)
+    panels[2].legend(frameon=False, fontsize=8, loc="lower right")
     return drawing
 
 
@@ -192,7 +192,7 @@ def single_section(records: Records) -> list[str]:
 
 def draw_single(records: Records) -> Any:
     """Returns over the updates, the mean over seeds and a dot a seed."""
-    drawing, axes, colours = figure(1)
+    drawing, (axes, aside), colours = figure(2)
     for colour, (name, title) in zip(colours, VARIANTS.items(), strict=False):
         if (record := records.get(f"single-model-{name}")) is None:
             continue
@@ -201,7 +201,8 @@ def draw_single(records: Records) -> Any:
         axes.plot(updates, returns.mean(1), color=colour, label=title)
         axes.plot(updates, returns, ".", color=colour, markersize=3)
     axes.set(xlabel="Gradient updates", ylabel="Return")
-    axes.legend(frameon=False, fontsize=7)
+    aside.axis("off")
+    aside.legend(*axes.get_legend_handles_labels(), loc="center left", frameon=False, fontsize=9)
     return drawing
 
 
