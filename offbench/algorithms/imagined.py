@@ -1,7 +1,8 @@
 """What methods share that learn from branches in fitted dynamics: the model, the branches and their hyperparameters.
 
 Their configs have the fields ``rollout_length``, ``rollout_count``, ``rollout_every``, ``rollouts_kept``,
-``real_ratio``, ``termination``, ``dynamics``, ``dynamics_hidden`` and ``dynamics_epochs``; all have a ``sample``.
+``real_ratio``, ``termination``, ``dynamics``, ``dynamics_hidden`` and ``dynamics_epochs``, and ``dynamics_members``
+where that may be chosen; all have a ``sample``.
 """
 
 from __future__ import annotations
@@ -121,4 +122,5 @@ def fit_dynamics(algorithm: Algorithm, data: View, say: Callable[[str], None], b
 def dynamics_config(algorithm: Algorithm) -> DynamicsConfig:
     """How the ensemble is fitted."""
     c = algorithm.config
-    return fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs)
+    members = getattr(c, "dynamics_members", fitting.PRESETS[c.dynamics].members)
+    return fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs, members)

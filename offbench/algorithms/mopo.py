@@ -6,6 +6,9 @@ pessimism, the base whose Q grows without bound where branches end (`offbench.al
 
 Constants and the order of updates are OfflineRL-Kit's (critics, policy, temperature, targets), whose scores are
 published (3 million updates, the mean of the last ten evaluations).
+
+With ``dynamics_members=1`` and ``critic_smoothing`` it is a single model with a Lipschitz-regularised value
+(`offbench.nn.smoothness`), offline; both are off by default.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
 from offbench.algorithms.imagined import ImaginedConfig, fit_dynamics, learned_imagination
 from offbench.data.transitions import Batch
-from offbench.dynamics.penalties import PENALTIES, Penalty
+from offbench.dynamics.penalties import OF_SEVERAL, PENALTIES, Penalty
+from offbench.errors import OffbenchError
 from offbench.nn.adam import Schedule
 from offbench.nn.ensembles import SLOPE_EPSILON
 from offbench.nn.mlp import MLP
 from offbench.nn.policies import SquashedGaussianPolicy
+from offbench.nn.smoothness import adversarial_change, bound_layers
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,14 @@ class MOPOConfig(ImaginedConfig):
     """u(s, a), how unsure the model is; "none" is MBPO without pessimism."""
     penalty_weight: float = 0.5
     """lambda: rewards are r - lambda u."""
+    dynamics_members: int = 7
+    """Networks of the model, of which the five best are drawn from; 1 is a single model."""
+    critic_smoothing: float = 0.0
+    """Weight of (Q(s + delta, a) - Q(s, a))^2 in the critics' loss, delta the worst small step; 0 leaves it out."""
+    critic_smoothing_radius: float = 0.1
+    """Size of delta in each dimension, in deviations of the data's states."""
+    critic_norm: float | None = None
+    """Spectral norm that no hidden layer of a critic exceeds; None bounds none."""
     discount: float = 0.99
     """gamma."""
     polyak: float = 0.005
@@ -60,6 +73,13 @@ class MOPOConfig(ImaginedConfig):
         within("penalty_weight", self.penalty_weight, 0, float("inf"))
         within("discount", self.discount, 0, 1)
         within("polyak", self.polyak, 0, 1, open_low=True)
+        within("dynamics_members", self.dynamics_members, 1, 1000)
+        within("critic_smoothing", self.critic_smoothing, 0, float("inf"))
+        within("critic_smoothing_radius", self.critic_smoothing_radius, 0, float("inf"), open_low=True)
+        if self.critic_norm is not None:
+            within("critic_norm", self.critic_norm, 0, float("inf"), open_low=True)
+        if self.dynamics_members == 1 and self.penalty in OF_SEVERAL:
+            raise OffbenchError(f"the penalty {self.penalty} compares members, and a single model has none to compare")
         within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
@@ -95,6 +115,8 @@ class MOPO(Algorithm):
             MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
         )
         critic = self.critic.initialise(self.seeds, "critic")
+        if c.critic_norm is not None:
+            bound_layers(critic, c.critic_norm, len(c.hidden))
         self.add("critic", critic, c.critic_learning_rate)
         self.add("target_critic", copy(critic), None)
         self.add("actor", self.actor.network.initialise(self.seeds, "actor"), c.actor_learning_rate, c.actor_schedule)
@@ -134,7 +156,17 @@ class MOPO(Algorithm):
         with torch.no_grad():
             y = batch.rewards + self.config.discount * (1 - batch.terminations) * self.next_value(batch)
         q = self.critic(networks["critic"], torch.cat([batch.observations, batch.actions], -1))[..., 0]
-        return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)}
+        loss = ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1)
+        if self.config.critic_smoothing > 0:
+            loss = loss + self.config.critic_smoothing * self.roughness(networks, batch)
+        return {"critic_loss": loss}
+
+    def roughness(self, networks: Networks, batch: Batch) -> Float[Tensor, " seeds"]:
+        """sum_i E (Q_i(s + delta_i, a) - Q_i(s, a))^2, delta_i = epsilon sigma sign(dQ_i/ds), sigma of the data."""
+        deviations = self.networks["dynamics"]["input.std"][..., : self.sizes.observation]
+        radius = self.config.critic_smoothing_radius * deviations
+        changes = adversarial_change(self.critic, networks["critic"], batch.observations, batch.actions, radius)
+        return changes.mean(-1).sum(1)
 
     def policy_losses(self, networks: Networks, batch: Batch) -> Metrics:
         """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)); L_alpha = -log alpha E (log pi(a~ | s) - |A|).
@@ -153,9 +185,13 @@ class MOPO(Algorithm):
     def update(self, batch: Batch) -> Metrics:
         """One Adam step of the critics, one of policy and temperature, then the targets follow.
 
+        Layers of the critics that grew beyond ``critic_norm`` are scaled back after their step.
+
         The metric q is the mean over batch and critics of what the critics say of the batch.
         """
         metrics = self.descend(self.critic_loss, ["critic"], batch)
+        if self.config.critic_norm is not None:
+            bound_layers(self.networks["critic"], self.config.critic_norm, len(self.config.hidden))
         metrics |= self.descend(self.policy_losses, ["actor", "temperature"], batch)
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         with torch.no_grad():

@@ -74,7 +74,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/swingup-v0"
     ),
     "study": Subcommand(
-        "study", "experiments that write a page (edge-of-reach)", "offbench study edge-of-reach --budget small"
+        "study",
+        "experiments that write a page (edge-of-reach, dynamics)",
+        "offbench study edge-of-reach --budget small",
     ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }

@@ -57,6 +57,46 @@ def edge_of_reach(
         print(f"wrote {plain(path)}")
 
 
+def dynamics(
+    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/dynamics-study"), page_only: bool = False
+) -> None:
+    """Show what value gradients, hold-out errors and a smoothed critic come to for learned dynamics.
+
+    Small models among distractors; how far hold-out errors rank the policies that models train; a single model against
+    an ensemble. The same command goes on where it was interrupted, part by part.
+
+    Examples:
+        offbench study dynamics --output runs/dynamics-study
+
+    Args:
+        budget: small takes some thirteen minutes of one core, full hours.
+        output: Folder of the records and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from dataclasses import asdict
+
+    from offbench.studies import dynamics as study
+    from offbench.studies.dynamics_page import write_page
+
+    chosen = study.BUDGETS[budget]
+    output.mkdir(parents=True, exist_ok=True)
+    records: dict[str, dict[str, Any]] = {}
+    for part in study.PARTS:
+        path = output / f"{part}.json"
+        if not path.exists() and not page_only:
+            record = study.run(part, chosen, lambda line: print(plain(line), file=sys.stderr, flush=True))
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(record), encoding="utf-8")
+        if path.exists():
+            records[part] = json.loads(path.read_text(encoding="utf-8"))
+            if not page_only and records[part]["budget"] != asdict(chosen):
+                raise OffbenchError(f"{path} is of another budget than {budget}; name another --output")
+    if not records:
+        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
+    for path in write_page(records, output):
+        print(f"wrote {plain(path)}")
+
+
 def stitching(
     *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/stitching"), page_only: bool = False
 ) -> None:
@@ -108,7 +148,7 @@ def true_dynamics(
         offbench study true-dynamics --output runs/true-dynamics
 
     Args:
-        budget: small takes two hours on two cores, full is a GPU's.
+        budget: small takes an hour on two cores, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
     """
@@ -129,6 +169,7 @@ def _compare(comparison: Comparison, output: Path, page_only: bool) -> None:
 
 
 commands: dict[str, Callable[..., Any]] = {
+    "dynamics": dynamics,
     "edge-of-reach": edge_of_reach,
     "penalties": penalties,
     "stitching": stitching,

@@ -19,6 +19,7 @@ from torch import Tensor
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.dynamics.network import SMALLEST_STD, DynamicsNetwork, trainable
+from offbench.dynamics.value_aware import Loss, check_gradients, value_losses
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam
 from offbench.nn.mlp import Parameters
@@ -40,6 +41,8 @@ class DynamicsConfig:
     """Sizes of the hidden layers."""
     probabilistic: bool = True
     """Predict a variance; else only a mean."""
+    loss: Loss = "likelihood"
+    """What is fitted: the likelihood (of means alone: the mean square error), or what errors move values by."""
     learning_rate: float = 1e-3
     """Of Adam."""
     weight_decay: tuple[float, ...] = (2.5e-5, 5e-5, 7.5e-5, 7.5e-5, 1e-4)
@@ -75,9 +78,11 @@ PRESETS: dict[Preset, DynamicsConfig] = {
 }
 
 
-def chosen(preset: Preset, hidden: tuple[int, ...], most_epochs: int) -> DynamicsConfig:
-    """A preset with other layers, and a bound of its own on the epochs."""
-    return replace(PRESETS[preset], hidden=hidden, most_epochs=most_epochs)
+def chosen(preset: Preset, hidden: tuple[int, ...], most_epochs: int, members: int = 7) -> DynamicsConfig:
+    """A preset with other layers, other members (at most five are elites) and a bound of its own on the epochs."""
+    found = PRESETS[preset]
+    elites = min(found.elites, members)
+    return replace(found, hidden=hidden, most_epochs=most_epochs, members=members, elites=elites)
 
 
 class Fitted(NamedTuple):
@@ -85,7 +90,7 @@ class Fitted(NamedTuple):
 
     Attributes:
         parameters: (seeds, members, ...), as `DynamicsNetwork.initialise` names them.
-        errors: hold-out mean square error of the means.
+        errors: hold-out mean square error of the means, or the value-aware loss where that is fitted.
         epochs: made before a seed stopped.
         seconds: all of it.
     """
@@ -108,7 +113,13 @@ def rows_of(view: Transitions) -> tuple[Float[Tensor, "rows observation+action"]
     return inputs, targets
 
 
-def fit(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say: Say = lambda line: None) -> Fitted:
+def fit(
+    view: Transitions,
+    config: DynamicsConfig,
+    seeds: Sequence[int],
+    say: Say = lambda line: None,
+    gradients: Float[Tensor, "rows functions observation"] | None = None,
+) -> Fitted:
     """Fit the ensembles of all seeds.
 
     Args:
@@ -116,12 +127,14 @@ def fit(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say: Sa
         config: hyperparameters.
         seeds: each decides its initialisation, its hold-out, its bootstrap samples and their order.
         say: hears a line an epoch.
+        gradients: of values at the next states, for the losses that need them; see `value_aware.value_gradients`.
 
     Raises:
-        OffbenchError: too few transitions, or errors that are not finite.
+        OffbenchError: too few transitions, errors that are not finite, or gradients that do not go with the loss.
     """
     started = time.perf_counter()
     inputs, targets = rows_of(view)
+    check_gradients(config.loss, config.probabilistic, len(inputs), gradients)
     network = config.network(view.observation_size, view.action_size)
     parted = [_parted(len(inputs), config, seed) for seed in seeds]
     test = torch.from_numpy(np.stack([held for held, _ in parted])).to(view.device)
@@ -139,10 +152,11 @@ def fit(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say: Sa
     search = _Search(config, len(seeds), view.device, view.dtype)
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
+    columns = _Columns(inputs, targets, gradients)
     while search.running.any():
         rows = np.stack([g.permuted(own, axis=1) for g, own in zip(sampling, rows, strict=True)])
-        _epoch(network, parameters, adam, inputs, targets, torch.from_numpy(rows), config, search.rates)
-        better = search.hear(errors_of(network, parameters, inputs[test], targets[test]))
+        _epoch(network, parameters, adam, columns, torch.from_numpy(rows), config, search.rates)
+        better = search.hear(_test_errors(network, parameters, columns.at(test), config.loss))
         for name, value in trainable(parameters).items():
             mask = better if value.shape[1] == config.members else better.any(1, keepdim=True)
             best[name] = torch.where(mask.view(*mask.shape, *[1] * (value.dim() - 2)), value, best[name])
@@ -163,6 +177,28 @@ def errors_of(
     with torch.no_grad():
         means, _ = network.heads(parameters, inputs.unsqueeze(1).expand(-1, network.members, -1, -1))
         return ((means - targets.unsqueeze(1)) ** 2).mean((-2, -1))
+
+
+class _Columns(NamedTuple):
+    """What is fitted to, a row a transition: the gradients where the loss needs them."""
+
+    inputs: Float[Tensor, "*rows inputs"]
+    targets: Float[Tensor, "*rows outputs"]
+    gradients: Float[Tensor, "*rows functions observation"] | None
+
+    def at(self, rows: Int[Tensor, "*chosen"]) -> _Columns:
+        return _Columns(*(None if column is None else column[rows] for column in self))  # type: ignore[arg-type]
+
+
+def _test_errors(
+    network: DynamicsNetwork, parameters: Parameters, test: _Columns, loss: Loss
+) -> Float[Tensor, "seeds members"]:
+    """What decides which members got better: of values where they are fitted to, else of the means."""
+    if test.gradients is None:
+        return errors_of(network, parameters, test.inputs, test.targets)
+    with torch.no_grad():
+        means, _ = network.heads(parameters, test.inputs.unsqueeze(1).expand(-1, network.members, -1, -1))
+        return value_losses(means, test.targets.unsqueeze(1), test.gradients.unsqueeze(1), loss)
 
 
 class _Search:
@@ -207,8 +243,7 @@ def _epoch(
     network: DynamicsNetwork,
     parameters: Parameters,
     adam: Adam,
-    inputs: Float[Tensor, "rows inputs"],
-    targets: Float[Tensor, "rows outputs"],
+    columns: _Columns,
     rows: Int[Tensor, "seeds members samples"],
     config: DynamicsConfig,
     rates: Float[Tensor, " seeds"],
@@ -216,14 +251,16 @@ def _epoch(
     """One pass of each member over its own sample."""
     fixed = {name: value for name, value in parameters.items() if name.startswith("input.")}
 
-    def loss(trained: Parameters, x: Tensor, y: Tensor) -> Tensor:
-        return network.losses(fixed | trained, x, y).sum()
+    def loss(trained: Parameters, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+        if weights is None:
+            return network.losses(fixed | trained, x, y).sum()
+        return value_losses(network.heads(fixed | trained, x)[0], y, weights, config.loss).sum()
 
     gradient = torch.func.grad(loss)
-    rows = rows.to(inputs.device)
+    rows = rows.to(columns.inputs.device)
     for first in range(0, rows.shape[-1], config.batch_size):
         batch = rows[..., first : first + config.batch_size]
-        gradients = gradient(trainable(parameters), inputs[batch], targets[batch])
+        gradients = gradient(trainable(parameters), *columns.at(batch))
         for layer in range(network.layers):
             name = f"layer{layer}.weight"
             decay = config.weight_decay[min(layer, len(config.weight_decay) - 1)]

@@ -67,6 +67,8 @@ def _mixture(prediction: Prediction) -> tuple[Tensor, Tensor]:
     return mean, (prediction.stds**2 + prediction.means**2).mean(1) - mean**2
 
 
+# Those that say nothing, or are not defined, of one member.
+OF_SEVERAL: tuple[Penalty, ...] = ("ensemble_std", "pairwise_difference", "loo_kl")
 PENALTIES: dict[Penalty, Callable[[Prediction], Float[Tensor, "seeds batch"]]] = {
     "none": none,
     "max_aleatoric": max_aleatoric,

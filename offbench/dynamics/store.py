@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from offbench.basis.code import package_digest
 from offbench.basis.files import cache_folder
@@ -23,7 +25,13 @@ from offbench.nn.mlp import Parameters
 KIND, VERSION = "offbench-dynamics", "1"
 
 
-def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say: Say = lambda line: None) -> Fitted:
+def fitted(
+    view: Transitions,
+    config: DynamicsConfig,
+    seeds: Sequence[int],
+    say: Say = lambda line: None,
+    gradients: Float[Tensor, "rows functions observation"] | None = None,
+) -> Fitted:
     """The ensembles of all seeds, from the cache folder or fitted now, those that are missing together.
 
     Args:
@@ -31,11 +39,12 @@ def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say:
         config: hyperparameters.
         seeds: of the ensembles.
         say: hears what is done.
+        gradients: of values, for the losses that need them; see `offbench.dynamics.fitting.fit`.
 
     Raises:
         OffbenchError: they cannot be fitted, or the cache folder cannot be written to.
     """
-    paths = {seed: path_of(view, config, seed) for seed in seeds}
+    paths = {seed: path_of(view, config, seed, gradients) for seed in seeds}
     with ExitStack() as held:
         for _, path in sorted(paths.items()):  # in one order, so that no two processes wait for each other
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +54,7 @@ def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say:
         if known:
             say(f"dynamics: seeds {_listed(known)} lie in {cache_folder() / 'dynamics'}")
         if missing:
-            made = fit(view, config, missing, say)
+            made = fit(view, config, missing, say, gradients)
             for row, seed in enumerate(missing):
                 known[seed] = _seed_of(made, row)
                 _write(paths[seed], known[seed], view, config, seed)
@@ -58,10 +67,20 @@ def fitted(view: Transitions, config: DynamicsConfig, seeds: Sequence[int], say:
     )
 
 
-def path_of(view: Transitions, config: DynamicsConfig, seed: int) -> Path:
-    """Where the ensemble of a seed lies: named by the data, what batches make of them, the config and the code."""
+def path_of(
+    view: Transitions,
+    config: DynamicsConfig,
+    seed: int,
+    gradients: Float[Tensor, "rows functions observation"] | None = None,
+) -> Path:
+    """Where the ensemble of a seed lies: named by the data, what batches make of them, the config and the code.
+
+    And by the gradients of values, where it is fitted to them.
+    """
     scaling = [np.asarray(part).tolist() for part in vars(view.scaling).values()]
     facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, package_digest()]
+    if gradients is not None:
+        facts.append(hashlib.sha256(gradients.cpu().numpy().tobytes()).hexdigest())
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     return cache_folder() / "dynamics" / f"{name}.safetensors"
 

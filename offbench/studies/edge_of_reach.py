@@ -52,7 +52,7 @@ class Budget:
     branches: int
 
 
-BUDGETS = {"small": Budget(30_000, 1000, 4, 1000), "full": Budget(200_000, 2000, 10, 5000)}
+BUDGETS = {"small": Budget(24_000, 1000, 4, 1000), "full": Budget(200_000, 2000, 10, 5000)}
 EPISODES = 100
 COMPILED_FROM = 1000  # updates, below which compiling takes longer than it saves
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from offbench.basis.files import atomic
-from offbench.evaluation.statistics import student_interval
-from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
 from offbench.studies import plane
+from offbench.studies.drawing import figure, mean_cell, write_figure
 
 Records = Mapping[str, dict[str, Any]]
 TITLES = {"base": "base", "patched": "oracle patch", "ravl": "RAVL"}
-ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
 
 
 def write_page(records: Records, folder: Path) -> list[Path]:
     """Write ``page.md`` with its pictures ``curves.png`` and ``q.png``; returns their paths."""
-    drawn = [_write(_draw_curves(records), folder / "curves.png"), _write(_draw_surfaces(records), folder / "q.png")]
+    drawn = [
+        write_figure(_draw_curves(records), folder / "curves.png"),
+        write_figure(_draw_surfaces(records), folder / "q.png"),
+    ]
     page = folder / "page.md"
     with atomic(page) as temporary:
         temporary.write_text(text(records), encoding="utf-8")
@@ -48,8 +49,8 @@ def text(records: Records) -> str:
         last, curves = record["curves"][-1], record["curves"]
         largest = max(max(map(abs, row["q"])) for row in curves)
         edge = np.mean([row["edge"] for row in curves])
-        cells = [_mean(last["returns"]), _mean(last["q"]), f"{largest:.3g}", f"{100 * edge:.1f}%"]
-        cells += [_mean(record["penalty"]["within"]), _mean(record["penalty"]["edge"])]
+        cells = [mean_cell(last["returns"]), mean_cell(last["q"]), f"{largest:.3g}", f"{100 * edge:.1f}%"]
+        cells += [mean_cell(record["penalty"]["within"]), mean_cell(record["penalty"]["edge"])]
         lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
     lines += ["", "![Q and return over the run](curves.png)", "", "![Q over the plane](q.png)", ""]
     return "\n".join(lines)
@@ -66,19 +67,9 @@ def best_return() -> float:
     return total
 
 
-def _mean(values: Sequence[float]) -> str:
-    """Mean and interval over seeds."""
-    known = np.array([value for value in values if value == value])
-    if not known.size:
-        return ABSENT
-    interval = student_interval(known)
-    shown = f"{known.mean():.3g}"
-    return shown if interval is None else f"{shown} [{interval[0]:.3g}, {interval[1]:.3g}]"
-
-
 def _draw_curves(records: Records) -> Any:
     """Q on a logarithmic scale, and returns, over updates; a line a seed."""
-    figure, (left, right), colours = _figure(2)
+    drawing, (left, right), colours = figure(2)
     for colour, (name, record) in zip(colours, records.items(), strict=False):
         updates = [row["updates"] for row in record["curves"]]
         for seed in range(record["seeds"]):
@@ -90,37 +81,19 @@ def _draw_curves(records: Records) -> Any:
     right.axhline(best_return(), color="0.5", linestyle=":", linewidth=1)
     right.set(xlabel="Gradient updates", ylabel="Return")
     left.legend(frameon=False)
-    return figure
+    return drawing
 
 
 def _draw_surfaces(records: Records) -> Any:
     """min Q of the first seed at the policy's actions; boxes: the data, and what branches act in."""
-    figure, panels, _ = _figure(len(records))
+    drawing, panels, _ = figure(len(records))
     for axes, (name, record) in zip(np.atleast_1d(panels), records.items(), strict=True):
         axis, q = np.array(record["surface"]["axis"]), np.array(record["surface"]["q"])
         picture = axes.pcolormesh(axis, axis, q.T, shading="nearest", cmap="viridis", rasterized=True)
-        figure.colorbar(picture, ax=axes, shrink=0.8)
+        drawing.colorbar(picture, ax=axes, shrink=0.8)
         for reach in (plane.START, plane.START + (plane.LENGTH - 1) * plane.STRIDE):
             axes.plot([-reach, reach, reach, -reach, -reach], [-reach, -reach, reach, reach, -reach], "w--", lw=1)
         axes.plot(*plane.GOAL, "w*")
         axes.set(title=f"{TITLES[name]}: min Q(s, π(s))", aspect="equal")
         axes.grid(visible=False)
-    return figure
-
-
-def _figure(panels: int) -> tuple[Any, Any, Any]:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
-    sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
-    figure, axes = plt.subplots(1, panels, figsize=(3.6 * panels, 3.0), layout="constrained")
-    return figure, axes, sns.color_palette("colorblind")  # type: ignore[no-untyped-call]
-
-
-def _write(figure: Any, path: Path) -> Path:
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata=METADATA[".png"])
-    return path
+    return drawing

@@ -8,9 +8,10 @@ published the horizon (30), the branches' length (10) and the outcome; its geome
 - the reward of a step is exp(-|s' - g|^2 / (2 w^2)), a hill at g, some ten steps from the starts.
 
 A branch of k steps from the data can reach |s| <= START + k STRIDE, and acts only in |s| <= START + (k - 1) STRIDE:
-what lies between is only ever bootstrapped from. Where the hill lies was varied first, with the base alone: at (3, 3)
-it finds the hill and stays; at (8, 8) Q passes 100 and comes back after 20,000 updates; at (10, 10) and (11, 11),
-where the way leads outwards until the branches end, it does not come back.
+what lies between is only ever bootstrapped from. Where the hill lies was varied first: at (3, 3) the base finds it and
+stays; at (8, 8) Q passes 100 and comes back after 20,000 updates; at (9, 9), which all but the farthest starts come to
+within a branch, and further out it does not come back. At (10, 10) and beyond too few branches arrive to learn to
+stay, and the oracle's patch, which bounds Q, does not mend the return.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from offbench.data.trajectories import Provenance, Trajectories
 from offbench.dynamics.worlds import Moment, Outcome
 
 START, STRIDE, HORIZON, LENGTH = 2.0, 1.0, 30, 10
-GOAL, WIDTH = (10.0, 10.0), 3.0
+GOAL, WIDTH = (9.0, 9.0), 3.0
 GRID_STEP = 0.25  # between the points that the value is tabulated at
 
 

@@ -23,7 +23,7 @@ _SMALL: Mapping[str, Any] = {
 
 
 def comparison(budget: Literal["small", "full"]) -> Comparison:
-    """The methods and the truths; small for two hours of two cores, full for a GPU."""
+    """The methods and the truths; small for an hour of two cores, full for a GPU."""
     small = budget == "small"
     shares = (0.0, 0.5, 1.0) if small else (0.0, 0.25, 0.5, 0.75, 1.0)
     methods = [
@@ -41,7 +41,7 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
         "offbench/hopper/medium-expert-v0",
         methods,
         seeds=range(3 if small else 4),
-        steps=20_000 if small else 1_000_000,
+        steps=10_000 if small else 1_000_000,
         episodes=10,
         settings=_SMALL if small else {},
     )

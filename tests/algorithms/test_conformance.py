@@ -16,6 +16,7 @@ VARIANTS = [(name, {}) for name in ALGORITHMS] + [
     ("iql", {"actor": "deterministic", "initialisation": "orthogonal"}),
     ("iql", {"dropout": 0.2}),
     ("dt", {"warmup": 50, "dropout": 0.1}),
+    ("mopo", {"dynamics_members": 1, "critic_smoothing": 0.5, "critic_norm": 2.0}),
     ("rvs", {"actor": "deterministic", "condition": "sum", "dropout": 0.2}),
 ]
 # Generating code takes half a minute each: the fast tests do it for one that has noise and masks.

@@ -13,6 +13,7 @@ from offbench.data.transitions import Batch, Transitions
 from offbench.dynamics.network import Prediction
 from offbench.dynamics.worlds import Outcome
 from offbench.errors import OffbenchError
+from offbench.nn.smoothness import adversarial_change
 from offbench.training.group import Group
 
 SMALL = {"hidden": (16, 16), "dynamics_hidden": (8,), "rollout_count": 20, "rollout_length": 3, "rollout_every": 10,
@@ -55,6 +56,44 @@ def test_a_cut_branch_bootstraps_and_a_terminated_one_does_not() -> None:
     y = 0.99 * algorithm.next_value(batch) * (1 - ends)
     torch.testing.assert_close(loss, ((q - y.unsqueeze(1)) ** 2).mean(-1).sum(1))
     assert float(y[:, :8].abs().min()) > 0 == float(y[:, 8:].abs().max())
+
+
+def batch_of(algorithm: MOPO) -> Batch:
+    s, s_next = (torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(i)).double() for i in (0, 1))
+    a = torch.rand(2, 16, 2, generator=torch.Generator().manual_seed(2)).double() * 2 - 1
+    noise = {"action": torch.zeros_like(a), "next_action": torch.zeros_like(a)}
+    return Batch(s, a, s[..., 0], s_next, torch.zeros_like(s[..., 0]), noise)
+
+
+def test_smoothing_adds_what_the_worst_small_step_changes() -> None:
+    plain, smooth = mopo(), mopo(critic_smoothing=3.0, critic_smoothing_radius=0.05)
+    smooth.networks["dynamics"]["input.std"][..., 1] = 4.0  # steps are as large as the states vary
+    batch = batch_of(plain)
+    base = plain.critic_loss(plain.networks, batch)["critic_loss"]
+    found = smooth.critic_loss(smooth.networks, batch)["critic_loss"]
+    radius = torch.tensor([0.05, 0.2, 0.05]).double().expand(2, 1, 3)
+    changes = adversarial_change(smooth.critic, smooth.networks["critic"], batch.observations, batch.actions, radius)
+    torch.testing.assert_close(found, base + 3 * changes.mean(-1).sum(1))
+    assert float(changes.mean()) > 0
+
+
+def test_bounded_layers_stay_bounded_and_those_of_the_target_too() -> None:
+    algorithm = mopo(critic_norm=0.3, critic_learning_rate=0.05)
+    for _ in range(5):
+        algorithm.update(batch_of(algorithm))
+        for network in ("critic", "target_critic"):
+            norms = [torch.linalg.matrix_norm(algorithm.networks[network][f"layer{i}.weight"], 2) for i in (0, 1, 2)]
+            assert max(float(each.max()) for each in norms[:2]) < 0.3 * 1.1
+    assert float(norms[2].max()) > 0.35  # the last layer is free
+
+
+def test_a_single_model_has_one_member_and_no_penalty_of_several() -> None:
+    algorithm = mopo(dynamics_members=1)
+    assert algorithm.networks["dynamics"]["layer0.weight"].shape[1] == 1
+    assert algorithm.imagination.world.elites == 1
+    for penalty in ("ensemble_std", "pairwise_difference", "loo_kl"):
+        with pytest.raises(OffbenchError, match=f"the penalty {penalty} compares members"):
+            mopo(dynamics_members=1, penalty=penalty)
 
 
 def test_branches_are_rolled_out_when_it_is_time() -> None:

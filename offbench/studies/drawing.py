@@ -1,0 +1,46 @@
+"""What pages of studies share: a figure, its file, and a cell of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offbench.basis.files import atomic
+from offbench.evaluation.statistics import student_interval
+from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+
+ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
+Say = Callable[[str], None]
+
+
+def mean_cell(values: Sequence[float]) -> str:
+    """Mean and 95% interval (Student t) over seeds; a dash where there is no number."""
+    known = np.array([value for value in values if value == value])
+    if not known.size:
+        return ABSENT
+    interval = student_interval(known)
+    shown = f"{known.mean():.3g}"
+    return shown if interval is None else f"{shown} [{interval[0]:.3g}, {interval[1]:.3g}]"
+
+
+def figure(panels: int) -> tuple[Any, Any, Any]:
+    """A figure with panels side by side, the panels, and the colours of lines."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
+    drawing, axes = plt.subplots(1, panels, figsize=(3.6 * panels, 3.0), layout="constrained")
+    return drawing, axes, sns.color_palette("colorblind")  # type: ignore[no-untyped-call]
+
+
+def write_figure(drawing: Any, path: Path) -> Path:
+    """Write a figure as PNG, the same bytes for the same numbers; returns the path."""
+    with atomic(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata=METADATA[".png"])
+    return path
