@@ -23,11 +23,18 @@ _DECISIVE = (
 )
 
 
+# What fitted dynamics depend on besides the data: no simulator, no method, no way of training.
+DYNAMICS = ("basis", "nn", "data", "dynamics")
+
+
 @cache
-def package_digest() -> str:
-    """SHA-256 of the code of offbench that every run's numbers depend on; comments and docstrings do not count."""
+def package_digest(parts: tuple[str, ...] = _DECISIVE) -> str:
+    """SHA-256 of the code of offbench that every run's numbers depend on, or of ``parts``.
+
+    Comments and docstrings do not count.
+    """
     made = hashlib.sha256()
-    for name in _DECISIVE:
+    for name in parts:
         place = _PACKAGE / name
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             name = path.relative_to(_PACKAGE).as_posix()

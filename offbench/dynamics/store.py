@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offbench.basis.code import package_digest
+from offbench.basis.code import DYNAMICS, package_digest
 from offbench.basis.files import cache_folder
 from offbench.basis.locks import locked
 from offbench.basis.tensors import map_tensors, write_tensors
@@ -78,7 +78,7 @@ def path_of(
     And by the gradients of values, where it is fitted to them.
     """
     scaling = [np.asarray(part).tolist() for part in vars(view.scaling).values()]
-    facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, package_digest()]
+    facts = [view.digest, len(view), scaling, str(view.dtype), described(config), seed, package_digest(DYNAMICS)]
     if gradients is not None:
         facts.append(hashlib.sha256(gradients.cpu().numpy().tobytes()).hexdigest())
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
