@@ -28,13 +28,13 @@ DYNAMICS = ("basis", "nn", "data", "dynamics")
 
 
 @cache
-def package_digest(parts: tuple[str, ...] = _DECISIVE) -> str:
+def package_digest(parts: tuple[str, ...] | None = None) -> str:
     """SHA-256 of the code of offbench that every run's numbers depend on, or of ``parts``.
 
     Comments and docstrings do not count.
     """
     made = hashlib.sha256()
-    for name in parts:
+    for name in parts or _DECISIVE:
         place = _PACKAGE / name
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             name = path.relative_to(_PACKAGE).as_posix()
