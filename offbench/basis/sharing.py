@@ -48,12 +48,19 @@ def bind(tensors: Iterable[Tensor], memory: Tensor, offset: int, keep: bool) -> 
     With ``keep`` the memory takes their values, else they take those that are there. Whoever holds the tensors holds
     the shared ones afterwards.
     """
+    import torch
+
+    buffer = memory.numpy()
     for tensor in tensors:
         size = tensor.nelement() * tensor.element_size()
-        shared = memory[offset : offset + size].view(tensor.dtype).view(tensor.shape)
-        if keep:
-            shared.copy_(tensor)
-        tensor.set_(shared)  # type: ignore[call-overload]
+        if size:
+            # A storage of its own: of tensors in one storage the compiler compares offsets in elements, which are of
+            # different sizes, and takes some for overlapping that are not.
+            shared = torch.frombuffer(buffer, dtype=tensor.dtype, count=tensor.nelement(), offset=offset)
+            shared = shared.view(tensor.shape)
+            if keep:
+                shared.copy_(tensor)
+            tensor.set_(shared)  # type: ignore[call-overload]
         offset += _padded(size)
     return offset
 

@@ -47,3 +47,19 @@ def test_a_process_that_inherits_the_descriptor_shares_the_memory():
     command = [sys.executable, "-c", program, str(memory.descriptor)]
     subprocess.run(command, pass_fds=[memory.descriptor], check=True)
     assert memory.tensor()[:5].tolist() == [7, 7, 7, 7, 0]
+
+
+def test_shared_tensors_of_several_types_are_updated_by_compiled_code():
+    """In one storage, the eighth of the integers would be taken for a part of the numbers, and compiling fail."""
+    numbers, integers = torch.ones(1000), torch.zeros(10, dtype=torch.int64)
+    memory = SharedMemory(room([numbers, integers]))
+    bind([numbers, integers], memory.tensor(), 0, keep=True)
+
+    def update(numbers: torch.Tensor, integers: torch.Tensor) -> None:
+        numbers.mul_(2)
+        integers.add_(1)
+
+    torch.compile(update, backend="aot_eager", fullgraph=True)(numbers, integers)
+    assert numbers.tolist() == [2.0] * 1000
+    assert integers.tolist() == [1] * 10
+    assert memory.tensor()[:8].view(torch.float32).tolist() == [2.0, 2.0]
