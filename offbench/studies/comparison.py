@@ -86,6 +86,9 @@ def play(comparison: Comparison, output: Path, say: Say) -> None:
         if method.left_out:
             say(f"{method.name}: not run, {method.left_out}")
             continue
+        if finished(folder):
+            say(f"{method.name}: trained before, return {_interval(returns(read_records([folder])))}")
+            continue
         say(f"{method.name}: {comparison.steps:,} updates, {len(comparison.seeds)} seeds")
         settings = {
             "seeds": list(comparison.seeds), "steps": comparison.steps, "episodes": comparison.episodes,
@@ -109,6 +112,11 @@ def play(comparison: Comparison, output: Path, say: Say) -> None:
         temporary.write_text("".join(f"{line}\n" for line in failed), encoding="utf-8")
 
 
+def finished(folder: Path) -> bool:
+    """Whether the run of a method has its records, which are written last."""
+    return any(folder.glob("seed-*.json"))
+
+
 def returns(records: Sequence[RunRecord]) -> list[float]:
     """Mean return of each seed at its last evaluation."""
     return [float(np.mean(record.evaluations[-1].returns)) for record in records]
@@ -123,7 +131,7 @@ def write_page(comparison: Comparison, output: Path) -> list[Path]:
     found = {
         method.name: read_records([output / method.folder])
         for method in comparison.methods
-        if (output / method.folder / "manifest.json").exists() and any((output / method.folder).glob("seed-*.json"))
+        if finished(output / method.folder)
     }
     if not found:
         raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
@@ -165,6 +173,8 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
             f"| {method.name} | {_interval(last)} | {_interval(scores)} | {max(last):.1f} | {min(last):.1f} | "
             f"{minutes:.1f} | {flags} |"
         )
+    if len({record.code_digest for records in found.values() for record in records}) > 1:
+        lines += ["", "The methods were trained by different versions of the code, as their records say."]
     lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
     not_run = [f"- {method.name}: {method.left_out}" for method in comparison.methods if method.left_out]
     reasons = output / "failed.txt"

@@ -29,7 +29,7 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
     careful: Mapping[str, Any] = {"critics": 5} if small else {}
     # The perfect model first, so that a study that is broken off has shown what it is about.
     methods = [
-        Method(f"{name}, truth {share:g}", algorithm, {**settings, "truth": share})
+        Method(f"{name}, {_called(share)}", algorithm, {**settings, "truth": share})
         for share in ((1.0, 0.0, 0.5) if small else (1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0))
         for name, algorithm, settings in (("base", "mopo", base), ("RAVL", "ravl", careful))
     ]
@@ -44,3 +44,8 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
         episodes=10,
         settings=_SMALL if small else {},
     )
+
+
+def _called(share: float) -> str:
+    """What a share of the truth is called; below 0 a model that was never fitted has one."""
+    return f"truth {share:g}" if share >= 0 else f"{-share:g} of a model never fitted"

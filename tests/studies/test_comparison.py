@@ -48,6 +48,10 @@ def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_pa
     # A finished run is not trained again, and the page can be made without training.
     monkeypatch.setattr("offbench.training.loop.Training.run", lambda self: pytest.fail("trained again"))
     play(of(methods[:2]), tmp_path, said.append)
+    assert [line.partition(", return")[0] for line in said[-2:]] == [
+        "BC: trained before",
+        "10% BC, wide: trained before",
+    ]
     page.unlink()
     again = write_page(of(methods), tmp_path)[0].read_text()
     assert [line for line in again.splitlines() if line.startswith("| ")] == [
