@@ -176,9 +176,12 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     if len({record.code_digest for records in found.values() for record in records}) > 1:
         lines += ["", "The methods were trained by different versions of the code, as their records say."]
     lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
-    not_run = [f"- {method.name}: {method.left_out}" for method in comparison.methods if method.left_out]
     reasons = output / "failed.txt"
-    not_run += [f"- {line}" for line in reasons.read_text(encoding="utf-8").splitlines()] if reasons.exists() else []
+    failed = reasons.read_text(encoding="utf-8").splitlines() if reasons.exists() else []
+    absent = [method for method in comparison.methods if method.name not in found]
+    told = {method.name for method in absent for line in failed if line.startswith(f"{method.name}: ")}
+    not_run = [f"- {method.name}: {method.left_out or 'no record yet'}" for method in absent if method.name not in told]
+    not_run += [f"- {line}" for line in failed]
     if not_run:
         lines += ["Not run:", "", *not_run, ""]
     return "\n".join(lines)
