@@ -99,7 +99,14 @@ class Training:
             if result["said"]:
                 self.display.note(result["said"])
 
-        self.team.work(next_job, done)
+        try:
+            with interrupts(at_once=True):  # a fit may take hours, and what it had done is of no use
+                self.team.work(next_job, done)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted before the first update; the run is kept in {self.folder.path}, and what was fitted "
+                "whole in the cache folder: run the same command with --resume to go on"
+            ) from None
         self.progress.wall_seconds += time.perf_counter() - started
         self.display.note(f"that took {time.perf_counter() - started:.0f} seconds")
 

@@ -1,6 +1,9 @@
 """MOPO and the base without pessimism: what is imagined, what is subtracted, what is bootstrapped."""
 
 import math
+import os
+import signal
+import time
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from offbench.dynamics.worlds import Outcome
 from offbench.errors import OffbenchError
 from offbench.nn.smoothness import adversarial_change
 from offbench.training.group import Group
+from offbench.training.interruption import Interrupted
 
 SMALL = {"hidden": (16, 16), "dynamics_hidden": (8,), "rollout_count": 20, "rollout_length": 3, "rollout_every": 10,
          "batch_size": 16, "termination": "HalfCheetah"}  # fmt: skip
@@ -134,6 +138,27 @@ def test_a_run_fits_the_dynamics_once_and_one_that_died_goes_on_exactly(pendulum
     for one, other in zip(whole.records, train("died", resume=True).records, strict=True):
         assert one.evaluations == other.evaluations
         assert one.losses == other.losses
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_dynamics_are_fitted_ends_the_run_at_once(
+    number, pendulum_file, tmp_path, monkeypatch
+) -> None:
+    settings = SMALL | {"seeds": 1, "steps": 20, "episodes": 1, "quiet": True, "compile": "never", "workers": 1}
+    settings |= {"dynamics_epochs": 1, "output": tmp_path / "run"}
+    prepare, went_on = MOPO.prepare, []
+
+    def interrupted(self, data, say):
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)  # a signal is heard between two steps of the interpreter
+        went_on.append(number)
+
+    monkeypatch.setattr(MOPO, "prepare", interrupted)
+    with pytest.raises(Interrupted, match=r"before the first update; .* --resume to go on"):
+        offbench.train("mopo", pendulum_file, **settings)
+    assert went_on == []
+    monkeypatch.setattr(MOPO, "prepare", prepare)
+    assert offbench.train("mopo", pendulum_file, **settings, resume=True).records[0].steps == 20
 
 
 def test_a_task_without_a_rule_is_refused() -> None:
