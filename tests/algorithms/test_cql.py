@@ -6,6 +6,7 @@ from batches import batch, make, q_values, shifted
 
 from offbench.algorithms.cql import CQL
 from offbench.errors import OffbenchError
+from offbench.nn import conservative
 
 
 def constant_q(algorithm, value):
@@ -22,7 +23,7 @@ def heads(algorithm, observations):
 
 def soft_maximum(algorithm, b):
     both = heads(algorithm, b.observations), heads(algorithm, b.next_observations)
-    return algorithm.soft_maximum(algorithm.networks["critic"], b, *both)
+    return conservative.soft_maximum(algorithm.critic, algorithm.networks["critic"], b.observations, *both, b.noise)
 
 
 def policy(algorithm, observations):
