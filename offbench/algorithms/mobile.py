@@ -82,8 +82,8 @@ class MOBILE(Algorithm):
     config: MOBILEConfig
     quick: ClassVar[Mapping[str, Any]] = {
         "dynamics_hidden": (32, 32), "dynamics_epochs": 20, "rollout_count": 64, "rollout_every": 40, "outcomes": 2,
-        "rollout_length": 2, "termination": "HalfCheetah", "real_ratio": 0.5, "lowest_target": None,
-        "penalty_weight": 0.5,
+        "rollout_length": 1, "termination": "HalfCheetah", "real_ratio": 0.9, "lowest_target": None,
+        "penalty_weight": 0.1,
     }  # fmt: skip
     presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("halfcheetah-random-v*", "halfcheetah-medium-v*", "walker2d-medium-v*"), {"penalty_weight": 0.5}, _ORK),
