@@ -12,24 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.algorithms.imagined import ImaginedConfig, fit_dynamics, learned_imagination
+from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, polyak, within
+from offbench.algorithms.imagined import fit_dynamics, learned_imagination
+from offbench.algorithms.soft import SoftConfig, policy_losses, soft_networks, values
 from offbench.data.transitions import Batch
-from offbench.nn.adam import Schedule
 from offbench.nn.conservative import soft_maximum
-from offbench.nn.ensembles import SLOPE_EPSILON
-from offbench.nn.mlp import MLP
-from offbench.nn.policies import SquashedGaussianPolicy
 
 
 @dataclass(frozen=True)
-class COMBOConfig(ImaginedConfig):
+class COMBOConfig(SoftConfig):
     """Hyperparameters of COMBO."""
 
     conservatism: float = 5.0
@@ -40,33 +38,14 @@ class COMBOConfig(ImaginedConfig):
     """Actions drawn uniformly, from pi(s) and from pi(s'), so many of each, to estimate the integral over actions."""
     real_ratio: float = 0.5
     """Share of the data's own transitions in a batch."""
-    discount: float = 0.99
-    """gamma."""
-    polyak: float = 0.005
-    """Share of the new Q in each move of the target Q."""
     hidden: tuple[int, ...] = (256, 256, 256)
     """Sizes of the hidden layers of critics and policy."""
-    actor_learning_rate: float = 1e-4
-    """Learning rate of Adam for the policy."""
-    actor_schedule: Schedule = "cosine"
-    """How that changes over the run."""
-    critic_learning_rate: float = 3e-4
-    """Learning rate of Adam for the critics."""
-    temperature_learning_rate: float = 1e-4
-    """Learning rate of Adam for the temperature."""
-    log_std_range: tuple[float, float] = (-5.0, 2.0)
-    """Bounds of the policy's log standard deviation."""
-    batch_size: int = 256
-    """Transitions a seed in one update, real and imagined."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within("conservatism", self.conservatism, 0, float("inf"))
         within("sampled_actions", self.sampled_actions, 1, 10_000)
         within("rows of the data in a batch, real_ratio x batch_size,", int(self.real_ratio * self.batch_size), 1, 1e9)
-        within("discount", self.discount, 0, 1)
-        within("polyak", self.polyak, 0, 1, open_low=True)
-        within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
 _ORK = "OfflineRL-Kit's README"
@@ -92,17 +71,8 @@ class COMBO(Algorithm):
 
     def build(self) -> None:
         """Q_1, Q_2 and their targets, the policy, the logarithm of the temperature, and the model."""
-        c, sizes = self.config, self.sizes
-        self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2)
-        self.actor = SquashedGaussianPolicy(
-            MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
-        )
-        critic = self.critic.initialise(self.seeds, "critic")
-        self.add("critic", critic, c.critic_learning_rate)
-        self.add("target_critic", copy(critic), None)
-        self.add("actor", self.actor.network.initialise(self.seeds, "actor"), c.actor_learning_rate, c.actor_schedule)
-        zero = torch.zeros(len(self.seeds), 1, dtype=torch.float64)
-        self.add("temperature", {"log": zero}, c.temperature_learning_rate)
+        c = self.config
+        self.critic, self.actor = soft_networks(self)
         self.imagination = learned_imagination(self)
         self.real = self.imagination.branches.real(c.batch_size)  # rows of a batch that the data hold, its first
         self.lowered = 0 if c.pushed_down == "mixed" else self.real  # the first row whose Q is pushed down
@@ -124,25 +94,11 @@ class COMBO(Algorithm):
         one = (c.batch_size, action)
         return {"action": one, "next_action": one, "uniform": many, "present": many, "next": many}
 
-    def policy_losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)); L_alpha = -log alpha E (log pi(a~ | s) - |A|).
-
-        The entropy is held at -|A|; no gradient of one loss reaches the other's network.
-        """
-        s, alpha = batch.observations, torch.exp(self.networks["temperature"]["log"])
-        sampled, log_prob = self.actor.sample(networks["actor"], s, batch.noise["action"])
-        q = self.critic(self.networks["critic"], torch.cat([s, sampled], -1))[..., 0].amin(1)
-        surplus = log_prob.detach() - self.sizes.action
-        return {
-            "actor_loss": (alpha * log_prob - q).mean(-1),
-            "temperature_loss": -(networks["temperature"]["log"] * surplus).mean(-1),
-        }
-
     def target(self, batch: Batch) -> Float[Tensor, "seeds batch"]:
         """y = r + gamma min_i Q'_i(s', a'), a' ~ pi(s'), r alone after a termination."""
         s_next = batch.next_observations
         a_next = self.sample(s_next, batch.noise["next_action"])
-        q = self.critic(self.networks["target_critic"], torch.cat([s_next, a_next], -1))[..., 0].amin(1)
+        q = values(self, "target_critic", s_next, a_next).amin(1)
         return batch.rewards + self.config.discount * (1 - batch.terminations) * q
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
@@ -166,9 +122,9 @@ class COMBO(Algorithm):
         much more they said of its imagined rows than of the data's.
         """
         with torch.no_grad():
-            pairs = torch.cat([batch.observations, batch.actions], -1)
-            q = self.critic(self.networks["critic"], pairs)[..., 0].mean(1)  # (seeds, batch)
-        metrics = self.descend(self.policy_losses, ["actor", "temperature"], batch)
+            q = values(self, "critic", batch.observations, batch.actions).mean(1)  # (seeds, batch)
+            alpha = torch.exp(self.networks["temperature"]["log"])
+        metrics = self.descend(partial(policy_losses, self, alpha), ["actor", "temperature"], batch)
         metrics |= self.descend(self.critic_loss, ["critic"], batch)
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         return metrics | {"q": q.mean(1), "gap": q[:, self.real :].mean(1) - q[:, : self.real].mean(1)}

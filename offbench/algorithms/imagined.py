@@ -1,8 +1,6 @@
-"""What methods share that learn from branches in fitted dynamics: the model, the branches and their hyperparameters.
+"""What methods share that learn in fitted dynamics: the model, the branches and their hyperparameters.
 
-Their configs have the fields ``rollout_length``, ``rollout_count``, ``rollout_every``, ``rollouts_kept``,
-``real_ratio``, ``termination``, ``dynamics``, ``dynamics_hidden`` and ``dynamics_epochs``, and ``dynamics_members``
-where that may be chosen; all have a ``sample``.
+An algorithm whose config is an `ImaginedConfig` has a ``sample``, by which its branches act.
 """
 
 from __future__ import annotations
@@ -25,7 +23,27 @@ from offbench.errors import OffbenchError
 
 
 @dataclass(frozen=True)
-class ImaginedConfig:
+class ModelConfig:
+    """Hyperparameters of the model."""
+
+    termination: str | None = None
+    """The rule that says when an imagined episode ends; that of the task where it is not given."""
+    dynamics: fitting.Preset = "offlinerl-kit"
+    """Whose way of fitting the model."""
+    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
+    """Sizes of the model's hidden layers."""
+    dynamics_epochs: int = 2000
+    """The model is fitted for no more epochs than these."""
+    dynamics_members: int = 7
+    """Networks of the model, of which the five best are drawn from; 1 is a single model."""
+
+    def __post_init__(self) -> None:
+        within("dynamics_epochs", self.dynamics_epochs, 1, 10**9)
+        within("dynamics_members", self.dynamics_members, 1, 1000)
+
+
+@dataclass(frozen=True)
+class ImaginedConfig(ModelConfig):
     """Hyperparameters of what is imagined and of the model that it is imagined in."""
 
     rollout_length: int = 5
@@ -38,23 +56,16 @@ class ImaginedConfig:
     """Times whose transitions are kept."""
     real_ratio: float = 0.05
     """Share of the data's own transitions in a batch."""
-    termination: str | None = None
-    """The rule that says when an imagined episode ends; that of the task where it is not given."""
-    dynamics: fitting.Preset = "offlinerl-kit"
-    """Whose way of fitting the model."""
-    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
-    """Sizes of the model's hidden layers."""
-    dynamics_epochs: int = 2000
-    """The model is fitted for no more epochs than these."""
     truth: float = 0.0
     """How much of imagined next states and rewards is the simulator's: 1 all, 0 none; -1 is a model never fitted."""
     truth_task: str | None = None
     """The task whose simulator that is; the run's own where it is not given."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         within("truth", self.truth, -1, 1)
         within("real_ratio", self.real_ratio, 0, 1, open_high=True)
-        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept", "dynamics_epochs"):
+        for name in ("rollout_length", "rollout_count", "rollout_every", "rollouts_kept"):
             within(name, getattr(self, name), 1, 10**9)
 
 
@@ -121,6 +132,5 @@ def fit_dynamics(algorithm: Algorithm, data: View, say: Callable[[str], None], b
 
 def dynamics_config(algorithm: Algorithm) -> DynamicsConfig:
     """How the ensemble is fitted."""
-    c = algorithm.config
-    members = getattr(c, "dynamics_members", fitting.PRESETS[c.dynamics].members)
-    return fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs, members)
+    c: ModelConfig = algorithm.config
+    return fitting.chosen(c.dynamics, c.dynamics_hidden, c.dynamics_epochs, c.dynamics_members)

@@ -28,9 +28,8 @@ from torch import Tensor
 
 from offbench.algorithms.asking import Asked
 from offbench.algorithms.base import Acting, Algorithm, Metrics, Networks, Preset, View, within
-from offbench.algorithms.imagined import dynamics_config
+from offbench.algorithms.imagined import ModelConfig, dynamics_config
 from offbench.data.transitions import Transitions
-from offbench.dynamics import fitting
 from offbench.dynamics.behaviour import BehaviourConfig, fit_behaviour
 from offbench.dynamics.episodes import ConditionedBatch, Episodes
 from offbench.dynamics.store import fitted
@@ -41,7 +40,7 @@ from offbench.nn.mlp import MLP
 
 
 @dataclass(frozen=True)
-class MBRCSLConfig:
+class MBRCSLConfig(ModelConfig):
     """Hyperparameters of MBRCSL."""
 
     keep_above: float | None = None
@@ -54,14 +53,6 @@ class MBRCSLConfig:
     """Times that so many are played at most."""
     episode_limit: int | None = None
     """Steps of a rollout; the longer of the task's limit and the data's longest episode if not given."""
-    termination: str | None = None
-    """The rule that says when an imagined episode ends; that of the task where it is not given."""
-    dynamics: fitting.Preset = "offlinerl-kit"
-    """Whose way of fitting the model."""
-    dynamics_hidden: tuple[int, ...] = (200, 200, 200, 200)
-    """Sizes of the model's hidden layers."""
-    dynamics_epochs: int = 2000
-    """The model is fitted for no more epochs than these."""
     diffusion_steps: int = 10
     """Steps in which the behaviour policy denoises an action."""
     behaviour_width: int = 256
@@ -86,7 +77,8 @@ class MBRCSLConfig:
     """Steps of kept rollouts a seed in one update."""
 
     def __post_init__(self) -> None:
-        for name in ("rollouts_needed", "rollout_count", "rollout_batches", "dynamics_epochs", "diffusion_steps"):
+        super().__post_init__()
+        for name in ("rollouts_needed", "rollout_count", "rollout_batches", "diffusion_steps"):
             within(name, getattr(self, name), 1, 10**9)
         for name in ("behaviour_width", "behaviour_blocks", "behaviour_updates", "behaviour_batch_size"):
             within(name, getattr(self, name), 1, 10**9)

@@ -20,19 +20,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.algorithms.imagined import ImaginedConfig, dynamics_config, fit_dynamics, learned_imagination
+from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, polyak, within
+from offbench.algorithms.imagined import dynamics_config, fit_dynamics, learned_imagination
+from offbench.algorithms.soft import SoftConfig, policy_losses, soft_networks, values
 from offbench.data.transitions import Batch
-from offbench.nn.adam import Schedule
-from offbench.nn.ensembles import SLOPE_EPSILON
-from offbench.nn.mlp import MLP
-from offbench.nn.policies import SquashedGaussianPolicy
 
 HIGHEST_TEMPERATURE = 1.0
 
 
 @dataclass(frozen=True)
-class MOBILEConfig(ImaginedConfig):
+class MOBILEConfig(SoftConfig):
     """Hyperparameters of MOBILE."""
 
     penalty_weight: float = 1.5
@@ -43,32 +40,12 @@ class MOBILEConfig(ImaginedConfig):
     """Targets are not below this; None for no bound, right where returns are negative."""
     temperature: float | None = None
     """Weight of the entropy; learned where it is not given."""
-    discount: float = 0.99
-    """gamma."""
-    polyak: float = 0.005
-    """Share of the new Q in each move of the target Q."""
-    hidden: tuple[int, ...] = (256, 256)
-    """Sizes of the hidden layers of critics and policy."""
-    actor_learning_rate: float = 1e-4
-    """Learning rate of Adam for the policy."""
-    actor_schedule: Schedule = "cosine"
-    """How that changes over the run."""
-    critic_learning_rate: float = 3e-4
-    """Learning rate of Adam for the critics."""
-    temperature_learning_rate: float = 1e-4
-    """Learning rate of Adam for the temperature."""
-    log_std_range: tuple[float, float] = (-5.0, 2.0)
-    """Bounds of the policy's log standard deviation."""
-    batch_size: int = 256
-    """Transitions a seed in one update, real and imagined."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within("penalty_weight", self.penalty_weight, 0, float("inf"))
         within("outcomes", self.outcomes, 1, 10_000)
-        within("discount", self.discount, 0, 1)
-        within("polyak", self.polyak, 0, 1, open_low=True)
-        within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
+        within("dynamics_members", self.dynamics_members, 2, 1000)  # whose values are compared
 
 
 _ORK = "OfflineRL-Kit's README"
@@ -98,19 +75,10 @@ class MOBILE(Algorithm):
 
     def build(self) -> None:
         """Q_1, Q_2 and their targets, the policy, the logarithm of the temperature, and the model."""
-        c, sizes = self.config, self.sizes
-        self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2)
-        self.actor = SquashedGaussianPolicy(
-            MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
-        )
-        critic = self.critic.initialise(self.seeds, "critic")
-        self.add("critic", critic, c.critic_learning_rate)
-        self.add("target_critic", copy(critic), None)
-        self.add("actor", self.actor.network.initialise(self.seeds, "actor"), c.actor_learning_rate, c.actor_schedule)
-        zero = torch.zeros(len(self.seeds), 1, dtype=torch.float64)
-        self.add("temperature", {"log": zero}, c.temperature_learning_rate)
+        c = self.config
+        self.critic, self.actor = soft_networks(self)
         model = dynamics_config(self)
-        self.model, self.elites = model.network(sizes.observation, sizes.action), model.elites
+        self.model, self.elites = model.network(self.sizes.observation, self.sizes.action), model.elites
         self.imagination = learned_imagination(self)
         self.real = self.imagination.branches.real(c.batch_size)  # rows of a batch that the data hold, its first
 
@@ -147,7 +115,7 @@ class MOBILE(Algorithm):
     ) -> Float[Tensor, "seeds batch"]:
         """min_i Q'_i(s, a), a ~ pi(s)."""
         actions = self.actor.sample(self.networks["actor"], states, noise)[0]
-        return self.critic(self.networks["target_critic"], torch.cat([states, actions], -1))[..., 0].amin(1)
+        return values(self, "target_critic", states, actions).amin(1)
 
     def inconsistency(self, batch: Batch) -> Float[Tensor, "seeds batch"]:
         """U(s, a): the standard deviation over elites of the mean value of next states drawn from each.
@@ -173,20 +141,6 @@ class MOBILE(Algorithm):
         q = self.critic(networks["critic"], torch.cat([batch.observations, batch.actions], -1))[..., 0]
         return {"critic_loss": ((q - y.unsqueeze(1)) ** 2).mean((1, 2))}
 
-    def policy_losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)); L_alpha = -log alpha E (log pi(a~ | s) - |A|).
-
-        The entropy is held at -|A|; no gradient of one loss reaches the other's network.
-        """
-        s = batch.observations
-        sampled, log_prob = self.actor.sample(networks["actor"], s, batch.noise["action"])
-        q = self.critic(self.networks["critic"], torch.cat([s, sampled], -1))[..., 0].amin(1)
-        surplus = log_prob.detach() - self.sizes.action
-        return {
-            "actor_loss": (self.alpha() * log_prob - q).mean(-1),
-            "temperature_loss": -(networks["temperature"]["log"] * surplus).mean(-1),
-        }
-
     def update(self, batch: Batch) -> Metrics:
         """One Adam step of the critics, one of policy and temperature, then the targets follow.
 
@@ -197,11 +151,10 @@ class MOBILE(Algorithm):
             unsure = self.inconsistency(batch)
             y = self.target(batch, unsure)
         metrics = self.descend(partial(self.critic_loss, y=y), ["critic"], batch)
-        metrics |= self.descend(self.policy_losses, ["actor", "temperature"], batch)
+        metrics |= self.descend(partial(policy_losses, self, self.alpha()), ["actor", "temperature"], batch)
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         with torch.no_grad():
-            pairs = torch.cat([batch.observations, batch.actions], -1)
-            metrics["q"] = self.critic(self.networks["critic"], pairs)[..., 0].mean((1, 2))
+            metrics["q"] = values(self, "critic", batch.observations, batch.actions).mean((1, 2))
         return metrics | {"inconsistency": unsure[:, self.real :].mean(1)}
 
     def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:

@@ -15,72 +15,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, copy, polyak, within
-from offbench.algorithms.imagined import ImaginedConfig, fit_dynamics, learned_imagination
+from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, View, polyak, within
+from offbench.algorithms.imagined import fit_dynamics, learned_imagination
+from offbench.algorithms.soft import SoftConfig, policy_losses, soft_networks, values
 from offbench.data.transitions import Batch
 from offbench.dynamics.penalties import OF_SEVERAL, PENALTIES, Penalty
 from offbench.errors import OffbenchError
-from offbench.nn.adam import Schedule
-from offbench.nn.ensembles import SLOPE_EPSILON
-from offbench.nn.mlp import MLP
-from offbench.nn.policies import SquashedGaussianPolicy
 from offbench.nn.smoothness import adversarial_change, bound_layers
 
 
 @dataclass(frozen=True)
-class MOPOConfig(ImaginedConfig):
+class MOPOConfig(SoftConfig):
     """Hyperparameters of MOPO."""
 
     penalty: Penalty = "max_aleatoric"
     """u(s, a), how unsure the model is; "none" is MBPO without pessimism."""
     penalty_weight: float = 0.5
     """lambda: rewards are r - lambda u."""
-    dynamics_members: int = 7
-    """Networks of the model, of which the five best are drawn from; 1 is a single model."""
     critic_smoothing: float = 0.0
     """Weight of (Q(s + delta, a) - Q(s, a))^2 in the critics' loss, delta the worst small step; 0 leaves it out."""
     critic_smoothing_radius: float = 0.1
     """Size of delta in each dimension, in deviations of the data's states."""
     critic_norm: float | None = None
     """Spectral norm that no hidden layer of a critic exceeds; None bounds none."""
-    discount: float = 0.99
-    """gamma."""
-    polyak: float = 0.005
-    """Share of the new Q in each move of the target Q."""
-    hidden: tuple[int, ...] = (256, 256)
-    """Sizes of the hidden layers of critics and policy."""
-    actor_learning_rate: float = 1e-4
-    """Learning rate of Adam for the policy."""
-    actor_schedule: Schedule = "cosine"
-    """How that changes over the run."""
-    critic_learning_rate: float = 3e-4
-    """Learning rate of Adam for the critics."""
-    temperature_learning_rate: float = 1e-4
-    """Learning rate of Adam for the temperature."""
-    log_std_range: tuple[float, float] = (-5.0, 2.0)
-    """Bounds of the policy's log standard deviation."""
-    batch_size: int = 256
-    """Transitions a seed in one update, real and imagined."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within("penalty_weight", self.penalty_weight, 0, float("inf"))
-        within("discount", self.discount, 0, 1)
-        within("polyak", self.polyak, 0, 1, open_low=True)
-        within("dynamics_members", self.dynamics_members, 1, 1000)
         within("critic_smoothing", self.critic_smoothing, 0, float("inf"))
         within("critic_smoothing_radius", self.critic_smoothing_radius, 0, float("inf"), open_low=True)
         if self.critic_norm is not None:
             within("critic_norm", self.critic_norm, 0, float("inf"), open_low=True)
         if self.dynamics_members == 1 and self.penalty in OF_SEVERAL:
             raise OffbenchError(f"the penalty {self.penalty} compares members, and a single model has none to compare")
-        within("lower log_std_range", self.log_std_range[0], -100, self.log_std_range[1])
 
 
 _ORK = "OfflineRL-Kit's README"
@@ -109,19 +83,11 @@ class MOPO(Algorithm):
 
     def build(self) -> None:
         """Q_1, Q_2 and their targets, the policy, the logarithm of the temperature, and the model."""
-        c, sizes = self.config, self.sizes
-        self.critic = MLP(sizes.observation + sizes.action, c.hidden, 1, members=2)
-        self.actor = SquashedGaussianPolicy(
-            MLP(sizes.observation, c.hidden, 2 * sizes.action), c.log_std_range, slope_epsilon=SLOPE_EPSILON
-        )
-        critic = self.critic.initialise(self.seeds, "critic")
+        c = self.config
+        self.critic, self.actor = soft_networks(self)
         if c.critic_norm is not None:
-            bound_layers(critic, c.critic_norm, len(c.hidden))
-        self.add("critic", critic, c.critic_learning_rate)
-        self.add("target_critic", copy(critic), None)
-        self.add("actor", self.actor.network.initialise(self.seeds, "actor"), c.actor_learning_rate, c.actor_schedule)
-        zero = torch.zeros(len(self.seeds), 1, dtype=torch.float64)
-        self.add("temperature", {"log": zero}, c.temperature_learning_rate)
+            for name in ("critic", "target_critic"):
+                bound_layers(self.networks[name], c.critic_norm, len(c.hidden))
 
         unsure = PENALTIES[c.penalty]
         self.imagination = learned_imagination(
@@ -148,8 +114,7 @@ class MOPO(Algorithm):
         alpha = torch.exp(self.networks["temperature"]["log"])  # (seeds, 1)
         s_next, noise = batch.next_observations, batch.noise["next_action"]
         a_next, log_prob = self.actor.sample(self.networks["actor"], s_next, noise)
-        q_next = self.critic(self.networks["target_critic"], torch.cat([s_next, a_next], -1))[..., 0].amin(1)
-        return q_next - alpha * log_prob
+        return values(self, "target_critic", s_next, a_next).amin(1) - alpha * log_prob
 
     def critic_loss(self, networks: Networks, batch: Batch) -> Metrics:
         """L_Q = sum_i E (Q_i(s, a) - r - gamma V'(s'))^2, V' of ``next_value``, 0 after a termination."""
@@ -168,20 +133,6 @@ class MOPO(Algorithm):
         changes = adversarial_change(self.critic, networks["critic"], batch.observations, batch.actions, radius)
         return changes.mean(-1).sum(1)
 
-    def policy_losses(self, networks: Networks, batch: Batch) -> Metrics:
-        """L_pi = E (alpha log pi(a~ | s) - min_i Q_i(s, a~)); L_alpha = -log alpha E (log pi(a~ | s) - |A|).
-
-        The entropy is held at -|A|; no gradient of one loss reaches the other's network.
-        """
-        s, alpha = batch.observations, torch.exp(self.networks["temperature"]["log"])
-        sampled, log_prob = self.actor.sample(networks["actor"], s, batch.noise["action"])
-        q = self.critic(self.networks["critic"], torch.cat([s, sampled], -1))[..., 0].amin(1)
-        surplus = log_prob.detach() - self.sizes.action
-        return {
-            "actor_loss": (alpha * log_prob - q).mean(-1),
-            "temperature_loss": -(networks["temperature"]["log"] * surplus).mean(-1),
-        }
-
     def update(self, batch: Batch) -> Metrics:
         """One Adam step of the critics, one of policy and temperature, then the targets follow.
 
@@ -192,11 +143,11 @@ class MOPO(Algorithm):
         metrics = self.descend(self.critic_loss, ["critic"], batch)
         if self.config.critic_norm is not None:
             bound_layers(self.networks["critic"], self.config.critic_norm, len(self.config.hidden))
-        metrics |= self.descend(self.policy_losses, ["actor", "temperature"], batch)
+        alpha = torch.exp(self.networks["temperature"]["log"])
+        metrics |= self.descend(partial(policy_losses, self, alpha), ["actor", "temperature"], batch)
         polyak(self.networks["target_critic"], self.networks["critic"], self.config.polyak)
         with torch.no_grad():
-            pairs = torch.cat([batch.observations, batch.actions], -1)
-            return metrics | {"q": self.critic(self.networks["critic"], pairs)[..., 0].mean((1, 2))}
+            return metrics | {"q": values(self, "critic", batch.observations, batch.actions).mean((1, 2))}
 
     def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mode of the policy."""

@@ -16,8 +16,10 @@ _DECISIVE = (
     "data",
     "environments",
     "dynamics",
+    "algorithms/asking.py",
     "algorithms/base.py",
     "algorithms/imagined.py",
+    "algorithms/soft.py",
     "evaluation",
     "training",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,26 +35,14 @@ def edge_of_reach(
     from offbench.studies.edge_page import write_page
 
     chosen = study.BUDGETS[budget]
-    output.mkdir(parents=True, exist_ok=True)
-    records: dict[str, dict[str, Any]] = {}
-    for method in study.METHODS:
-        path = output / f"{method}.json"
-        if not path.exists() and not page_only:
-            record = study.run(method, chosen, lambda line: print(plain(line), file=sys.stderr, flush=True))
-            with atomic(path) as temporary:
-                temporary.write_text(json.dumps(record), encoding="utf-8")
-        if path.exists():
-            records[method] = json.loads(path.read_text(encoding="utf-8"))
-            wanted, found = (chosen.updates, chosen.seeds), (records[method]["updates"], records[method]["seeds"])
-            if not page_only and wanted != found:
-                raise OffbenchError(
-                    f"{path} is of {found[0]:,} updates and {found[1]} seeds, not of {wanted[0]:,} and {wanted[1]}; "
-                    "name another --output"
-                )
-    if not records:
-        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
-    for path in write_page(records, output):
-        print(f"wrote {plain(path)}")
+
+    def otherwise(record: dict[str, Any]) -> str:
+        wanted, found = (chosen.updates, chosen.seeds), (record["updates"], record["seeds"])
+        told = f"of {found[0]:,} updates and {found[1]} seeds, not of {wanted[0]:,} and {wanted[1]}"
+        return told if found != wanted else ""
+
+    records = _records(study.METHODS, lambda part: study.run(part, chosen, _say), output, page_only, otherwise)
+    _told(write_page(records, output))
 
 
 def dynamics(
@@ -79,22 +67,12 @@ def dynamics(
     from offbench.studies.dynamics_page import write_page
 
     chosen = study.BUDGETS[budget]
-    output.mkdir(parents=True, exist_ok=True)
-    records: dict[str, dict[str, Any]] = {}
-    for part in study.PARTS:
-        path = output / f"{part}.json"
-        if not path.exists() and not page_only:
-            record = study.run(part, chosen, lambda line: print(plain(line), file=sys.stderr, flush=True))
-            with atomic(path) as temporary:
-                temporary.write_text(json.dumps(record), encoding="utf-8")
-        if path.exists():
-            records[part] = json.loads(path.read_text(encoding="utf-8"))
-            if not page_only and records[part]["budget"] != asdict(chosen):
-                raise OffbenchError(f"{path} is of another budget than {budget}; name another --output")
-    if not records:
-        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
-    for path in write_page(records, output):
-        print(f"wrote {plain(path)}")
+
+    def otherwise(record: dict[str, Any]) -> str:
+        return f"of another budget than {budget}" if record["budget"] != asdict(chosen) else ""
+
+    records = _records(study.PARTS, lambda part: study.run(part, chosen, _say), output, page_only, otherwise)
+    _told(write_page(records, output))
 
 
 def stitching(
@@ -163,8 +141,45 @@ def _compare(comparison: Comparison, output: Path, page_only: bool) -> None:
 
     output.mkdir(parents=True, exist_ok=True)
     if not page_only:
-        play(comparison, output, lambda line: print(plain(line), file=sys.stderr, flush=True))
-    for path in write_page(comparison, output):
+        play(comparison, output, _say)
+    _told(write_page(comparison, output))
+
+
+def _records(
+    parts: Iterable[str],
+    run: Callable[[str], dict[str, Any]],
+    output: Path,
+    page_only: bool,
+    otherwise: Callable[[dict[str, Any]], str],
+) -> dict[str, dict[str, Any]]:
+    """The records of a study's parts, those that are missing made now unless it is the page alone.
+
+    Raises:
+        OffbenchError: a record is of another budget, ``otherwise`` saying of which, or there is none.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    records: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        path = output / f"{part}.json"
+        if not path.exists() and not page_only:
+            record = run(part)
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(record), encoding="utf-8")
+        if path.exists():
+            records[part] = json.loads(path.read_text(encoding="utf-8"))
+            if not page_only and (told := otherwise(records[part])):
+                raise OffbenchError(f"{path} is {told}; name another --output")
+    if not records:
+        raise OffbenchError(f"{output} holds no record of this study; run it without --page-only first")
+    return records
+
+
+def _say(line: str) -> None:
+    print(plain(line), file=sys.stderr, flush=True)
+
+
+def _told(paths: Iterable[Path]) -> None:
+    for path in paths:
         print(f"wrote {plain(path)}")
 
 

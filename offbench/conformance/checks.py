@@ -101,9 +101,17 @@ def determinism(subject: Subject) -> None:
 def grouping(subject: Subject) -> None:
     """A seed trains alike alone and within a group."""
     alone, together = subject.group([3]), subject.group([0, 1, 2, 3, 4])
-    far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))
-    # What was fitted before the first update may differ by rounding.
-    require(far < 1e-8, "seed 3 begins with other parameters in a group of five than alone; draw them from the seed")
+    own, grouped = alone.algorithm.state(), seed_of(together.algorithm.state(), 3)
+    # Whole episodes that were played in fitted models differ by the rounding of products of other sizes.
+    played = {name for name in own if name.startswith("imagination/")}
+    far, further = (
+        difference({name: own[name] for name in names}, {name: grouped[name] for name in names})
+        for names in (own.keys() - played, played)
+    )
+    require(
+        far == 0 and further < 1e-8,
+        "seed 3 begins with other parameters in a group of five than alone; draw them from the seed",
+    )
     alone.advance(0, 30)
     together.advance(0, 30)
     far = difference(alone.algorithm.state(), seed_of(together.algorithm.state(), 3))

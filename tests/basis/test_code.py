@@ -1,9 +1,11 @@
 """The digest of code: another for another number, the same for other words about it."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from offbench.algorithms import registry
 from offbench.basis import code
 from offbench.basis.code import meaning, package_digest
 
@@ -49,3 +51,16 @@ def test_the_package_has_one_digest_and_every_decisive_file_counts(tmp_path, mon
             Path(path).write_text(SOURCE.replace("**2", "**3"))
         seen.add(package_digest.__wrapped__())
     assert len(seen) == 3
+
+
+def test_whatever_our_algorithms_import_counts():
+    """A record of a method must tell when a file that its numbers depend on has changed."""
+    own = {target.partition(":")[0] for target in registry.OURS.values()}
+    for module in own:
+        tree = ast.parse((code._PACKAGE.parent / f"{module.replace('.', '/')}.py").read_text())
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("offbench.")):
+                continue
+            path = node.module.removeprefix("offbench.").replace(".", "/")
+            decisive = any(f"{path}.py" == part or path.split("/")[0] == part for part in code._DECISIVE)
+            assert decisive or node.module == "offbench.errors", f"{module} imports {node.module}"
