@@ -131,19 +131,20 @@ def fit_behaviour(
     )
     keys = torch.tensor(list(seeds), dtype=torch.int64, device=view.device)
     gradient = torch.func.grad_and_value(lambda trained, *batch: behaviour.losses(trained, *batch).sum())
-    every, total = max(1, config.updates // REPORTS), 0.0
+    every, total = max(1, config.updates // REPORTS), torch.zeros((), device=view.device)
     for update in range(config.updates):
         gradients, loss = gradient(parameters, *_batch(view, config, keys, update))
         adam.update(parameters, gradients)
         decay = average_decay(update)
         for name, value in averaged.items():
             value.lerp_(parameters[name], 1 - decay)
-        total += float(loss) / len(seeds) / every
+        total += loss.detach()
         if (update + 1) % every == 0:
-            if total != total or total == float("inf"):
+            mean = float(total) / len(seeds) / every  # the only number that is waited for
+            if not math.isfinite(mean):
                 raise OffbenchError("the behaviour policy's loss is not finite; give a smaller behaviour_learning_rate")
-            say(f"behaviour: {update + 1:,} of {config.updates:,} updates, loss {total:.4g}")
-            total = 0.0
+            say(f"behaviour: {update + 1:,} of {config.updates:,} updates, loss {mean:.4g}")
+            total.zero_()
     return behaviour
 
 

@@ -20,6 +20,8 @@ from offbench.dynamics.worlds import Moment, World
 from offbench.errors import OffbenchError
 from offbench.nn.noise import uniform
 
+REPORT_EVERY = 10  # batches
+
 
 class Played(NamedTuple):
     """Episodes that were played in a world.
@@ -210,6 +212,3 @@ class Episodes:
                     f"than {threshold:.4g}, the best {most:.4g}; give more rollout_batches, a lower keep_above, or "
                     "better dynamics and behaviour (dynamics_epochs, behaviour_updates)"
                 )
-
-
-REPORT_EVERY = 10  # batches
