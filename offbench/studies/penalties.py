@@ -16,13 +16,14 @@ TEXT = (
     "once without. A penalty is as good as the best of its rows, as long as all have as many; that best row is chosen "
     "by the score shown, so that it flatters each of them alike."
 )
-# Penalties are of different sizes: a length of deviations, a deviation of means, a divergence.
+# Penalties are of different sizes. With these factors each has, over the data's own transitions, the mean that MOPO's
+# has: measured in the ensemble that the small budget fits to the pendulum's data, seed 0 (0.37, 0.048, 0.38, 0.011, 5.0).
 UNIT = {
     "max_aleatoric": 1.0,
-    "ensemble_std": 10.0,
-    "ensemble_variance": 10.0,
-    "pairwise_difference": 2.0,
-    "loo_kl": 0.02,
+    "ensemble_std": 7.7,
+    "ensemble_variance": 0.98,
+    "pairwise_difference": 35.0,
+    "loo_kl": 0.075,
 }
 
 
