@@ -17,7 +17,7 @@ TEXT = (
     "by the score shown, so that it flatters each of them alike."
 )
 # Penalties are of different sizes. With these factors each has, over the data's own transitions, the mean that MOPO's
-# has: measured in the ensemble that the small budget fits to the pendulum's data, seed 0 (0.37, 0.048, 0.38, 0.011, 5.0).
+# has: 0.37, 0.048, 0.38, 0.011 and 5.0 in the ensemble that the small budget fits to the pendulum, seed 0.
 UNIT = {
     "max_aleatoric": 1.0,
     "ensemble_std": 7.7,
