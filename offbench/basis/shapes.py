@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
-Array = npt.NDArray[Any]
+# NumPy's own name for it, NDArray, is from 2.5 on no class that jaxtyping could look into.
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]

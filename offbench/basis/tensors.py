@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from offbench.basis.files import atomic
+from offbench.basis.shapes import Array
 from offbench.errors import DataError, OffbenchError
-
-Array = npt.NDArray[Any]
 
 # The format's names of dtypes; its data are little-endian.
 _DTYPES = {

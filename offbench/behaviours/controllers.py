@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.policy import Policy, tell
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
-Array = npt.NDArray[Any]
 Cell = tuple[int, int]
 
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from offbench.basis.files import atomic
 from offbench.basis.resources import resources
-from offbench.basis.tensors import Array, little_endian, map_tensors, write_tensors
+from offbench.basis.shapes import Array
+from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.behaviours.tanh_gaussian import Layer, TanhGaussianPolicy
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 

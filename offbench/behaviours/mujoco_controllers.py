@@ -6,14 +6,10 @@ The gains of the pendulums are those of a linear-quadratic regulator for their d
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.behaviours.pendulum_controllers import wrap
-
-Array = npt.NDArray[Any]
 
 # Of the cart's place and the angles, then of their speeds.
 _PENDULUM = np.array([0.74, 6.02, 0.87, 1.01])

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.environments.pendulum import MAX_SPEED, MAX_TORQUE, STEP_SECONDS, UPRIGHT_ENERGY
-
-Array = npt.NDArray[Any]
 
 
 def advance(angle: Array, speed: Array, torque: Array) -> tuple[Array, Array, Array]:

@@ -7,14 +7,13 @@ layers with ReLU, one head for the mean and one for the logarithm of the standar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
-Array = npt.NDArray[Any]
 Layer = tuple[Array, Array]
 
 LOG_STD = (-20.0, 2.0)

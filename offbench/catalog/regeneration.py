@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from offbench import __version__
+from offbench.basis.shapes import Array
 from offbench.behaviours.tanh_gaussian import TanhGaussianPolicy
 from offbench.catalog.cards import Card, card, cards
 from offbench.catalog.content import digest
 from offbench.catalog.loading import fetch_shown, load
-from offbench.data.trajectories import Array, Provenance, Trajectories
+from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task

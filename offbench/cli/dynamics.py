@@ -31,6 +31,8 @@ class Model:
     """No seed goes on for longer."""
     task: str = ""
     """Task whose simulator is the truth; by default the dataset's own."""
+    device: str = "auto"
+    """cpu, cuda, or auto for a GPU where there is one: where they are fitted."""
 
 
 Flags = Annotated[Model, tyro.conf.arg(name="")]
@@ -70,14 +72,15 @@ def _show(name: str, model: Model, fit_missing: bool) -> None:
     from offbench.environments.own_tasks import chosen_task
     from offbench.errors import OffbenchError
     from offbench.evaluation.rollout import one_torch_thread
-    from offbench.training.checks import action_range
+    from offbench.training.checks import action_range, device_of
     from offbench.training.remarks import recorded_task
 
     config = fitting.chosen(model.preset, model.hidden, model.epochs)
     trajectories = load(name)
     chosen = model.task or trajectories.provenance.task or recorded_task(trajectories)
     task = chosen_task(chosen) if chosen else None
-    view, seeds = Transitions(trajectories, action_range=action_range(trajectories, task)), list(range(model.seeds))
+    bounds, device, seeds = action_range(trajectories, task), device_of(model.device), list(range(model.seeds))
+    view = Transitions(trajectories, action_range=bounds)
     missing = [seed for seed in seeds if not path_of(view, config, seed).exists()]
     if missing and not fit_missing:
         raise OffbenchError(f"no dynamics of {name} with these settings were fitted for seed {missing[0]}; fit them")
@@ -86,10 +89,12 @@ def _show(name: str, model: Model, fit_missing: bool) -> None:
         f"{plain(name)}: {len(view):,} transitions, {held:,} held out; {config.members} members, {config.elites} of "
         f"them elites; a seed stops after {config.patience} epochs without a member better by "
         f"{100 * config.improvement:g}%, after {config.least_epochs} epochs at the earliest and {config.most_epochs} "
-        f"at the latest; on the {view.device}"
+        f"at the latest; on {device}"
     )
     with one_torch_thread():  # as runs fit them: how many threads there are changes the last bits
-        made = fitted(view, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
+        where = view if device == "cpu" else Transitions(trajectories, action_range=bounds, device=device)
+        made = fitted(where, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
+    made = made._replace(parameters={name: value.cpu() for name, value in made.parameters.items()})
     print(f"epochs {made.epochs.tolist()}, {made.seconds:.0f} seconds of fitting; in {cache_folder() / 'dynamics'}")
     _report(view, config, made, seeds, task)
 

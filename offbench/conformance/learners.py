@@ -10,9 +10,10 @@ import numpy as np
 
 from offbench.algorithms import registry
 from offbench.basis.policy import Policy
+from offbench.basis.shapes import Array
 from offbench.conformance.check import BrokenError, Check, require
 from offbench.conformance.toys import OBSERVATION, best_actions, toy
-from offbench.data.trajectories import Array, Trajectories
+from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.training.learner import Budget, fit
 from offbench.training.views import check_requirements

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 
 OBSERVATION, ACTION = 3, 2  # sizes of the vectors
 

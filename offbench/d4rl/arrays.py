@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats.hdf5_file import below, check_sizes, h5py, open_hdf5, values
-
-Array = npt.NDArray[Any]
 
 _NEEDED = ("observations", "actions", "rewards", "terminals")
 

@@ -7,15 +7,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 from gymnasium.spaces import Box, Dict
 
+from offbench.basis.shapes import Array
 from offbench.d4rl.arrays import read_arrays
 from offbench.d4rl.registry import card_of, dataset_file, score, task_of
 from offbench.environments.single import make_environment
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 class OfflineEnvironment(gymnasium.Env[Array, Array]):

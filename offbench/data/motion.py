@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from offbench.data.trajectories import Array
+from offbench.basis.shapes import Array
 
 # In slices of ten files of D4RL, four of NeoRL-2 and four regenerated ones of OGBench no step in an episode moved
 # farther than 1.1 but for the buttons of a puzzle, few of many components; most resets move farther than 3, and in

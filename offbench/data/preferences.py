@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.basis.tensors import little_endian
 from offbench.data.segments import Segments, draw
 from offbench.data.teacher import Teacher
@@ -18,7 +18,6 @@ from offbench.errors import DataError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int
 
-Array = npt.NDArray[Any]
 
 # A teacher who skips nearly every pair asks for more pairs than this many times those wanted.
 _MOST_ASKED = 200

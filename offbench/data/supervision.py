@@ -24,7 +24,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 
 Mode = Literal["coupled", "decoupled"]

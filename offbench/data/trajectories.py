@@ -21,15 +21,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.validation import check, check_offsets
 from offbench.errors import DataError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64, Shaped
 
-Array = npt.NDArray[Any]
 
 _COLUMNS = ("observations", "offsets", "terminations", "truncations", "actions", "rewards", "final_observations")
 

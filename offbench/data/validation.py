@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 # Recorded actions may lie on the bound itself, plus the rounding of a float32.
 ACTION_TOLERANCE = 1e-5

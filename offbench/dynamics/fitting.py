@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from offbench.basis.replay import Replayed
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.dynamics.network import SMALLEST_STD, DynamicsNetwork, trainable
@@ -153,15 +155,23 @@ def fit(
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
     columns = _Columns(inputs, targets, gradients)
+    descend = Replayed(partial(_descend, network, parameters, adam, columns, config, search.rates))
+    whole = rows.shape[-1] - rows.shape[-1] % config.batch_size
+    first_epoch = time.perf_counter()
     while search.running.any():
         rows = np.stack([g.permuted(own, axis=1) for g, own in zip(sampling, rows, strict=True)])
-        _epoch(network, parameters, adam, columns, torch.from_numpy(rows), config, search.rates)
+        every = torch.from_numpy(rows).to(view.device)
+        for first in range(0, whole, config.batch_size):
+            descend(every[..., first : first + config.batch_size])
+        if whole < rows.shape[-1]:
+            descend.function(every[..., whole:])
         better = search.hear(_test_errors(network, parameters, columns.at(test), config.loss))
         for name, value in trainable(parameters).items():
             mask = better if value.shape[1] == config.members else better.any(1, keepdim=True)
             best[name] = torch.where(mask.view(*mask.shape, *[1] * (value.dim() - 2)), value, best[name])
         say(
-            f"dynamics: epoch {search.epoch}, hold-out error {float(search.lowest.mean()):.4g}, "
+            f"dynamics: epoch {search.epoch}, {(time.perf_counter() - first_epoch) / search.epoch:.2g} seconds each, "
+            f"hold-out error {float(search.lowest.mean()):.4g}, "
             f"{int(search.running.sum())} of {len(seeds)} seeds go on"
         )
     return Fitted(*_ranked(best, search.lowest), search.epochs, time.perf_counter() - started)
@@ -207,7 +217,7 @@ class _Search:
     Attributes:
         running: seeds that go on.
         lowest: the lowest error of each member.
-        rates: what the learning rate of each seed is multiplied by.
+        rates: what the learning rate of each seed is multiplied by; changed in place.
         epochs: of each seed.
         epoch: of those that run.
     """
@@ -232,23 +242,23 @@ class _Search:
         self._idle = torch.where(better.any(1), 0, self._idle + 1)
         out = self.running & (self._idle >= c.patience)
         lower = out & (self.rates == 1) & (self.epoch < c.least_epochs)
-        self.rates = torch.where(lower, c.lowered, self.rates)
+        self.rates.copy_(torch.where(lower, c.lowered, self.rates))
         self._idle = torch.where(out & (self.epoch < c.least_epochs), 0, self._idle)
         stopped = out & (self.epoch >= c.least_epochs)
         self.running = self.running & ~stopped & (self.epoch < c.most_epochs)
         return better
 
 
-def _epoch(
+def _descend(
     network: DynamicsNetwork,
     parameters: Parameters,
     adam: Adam,
     columns: _Columns,
-    rows: Int[Tensor, "seeds members samples"],
     config: DynamicsConfig,
     rates: Float[Tensor, " seeds"],
+    rows: Int[Tensor, "seeds members batch"],
 ) -> None:
-    """One pass of each member over its own sample."""
+    """One step of each member on rows of its own sample."""
     fixed = {name: value for name, value in parameters.items() if name.startswith("input.")}
 
     def loss(trained: Parameters, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
@@ -256,16 +266,12 @@ def _epoch(
             return network.losses(fixed | trained, x, y).sum()
         return value_losses(network.heads(fixed | trained, x)[0], y, weights, config.loss).sum()
 
-    gradient = torch.func.grad(loss)
-    rows = rows.to(columns.inputs.device)
-    for first in range(0, rows.shape[-1], config.batch_size):
-        batch = rows[..., first : first + config.batch_size]
-        gradients = gradient(trainable(parameters), *columns.at(batch))
-        for layer in range(network.layers):
-            name = f"layer{layer}.weight"
-            decay = config.weight_decay[min(layer, len(config.weight_decay) - 1)]
-            gradients[name] = gradients[name] + decay * parameters[name]
-        adam.update(trainable(parameters), gradients, rates)
+    gradients = torch.func.grad(loss)(trainable(parameters), *columns.at(rows))
+    for layer in range(network.layers):
+        name = f"layer{layer}.weight"
+        decay = config.weight_decay[min(layer, len(config.weight_decay) - 1)]
+        gradients[name] = gradients[name] + decay * parameters[name]
+    adam.update(trainable(parameters), gradients, rates)
 
 
 def held_out(count: int, config: DynamicsConfig, seed: int) -> Int[Array, " rows"]:

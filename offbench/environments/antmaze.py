@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.environments.locomotion import shown_contact, watched_contact
 from offbench.environments.mujoco_states import make_states
 from offbench.environments.pointmaze import goal_rewards, goals_reached, goals_stay
-from offbench.environments.protocol import Array, Episodes, Step, check_seeds, checked_actions
+from offbench.environments.protocol import Episodes, Step, check_seeds, checked_actions
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -20,8 +20,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.environments.d4rl_dynamics import margins_add
-from offbench.environments.mujoco_states import Array, mujoco
+from offbench.environments.mujoco_states import mujoco
 from offbench.errors import UnknownNameError
 
 ADROIT_ID = "offbench/Adroit-v1"

@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from offbench.environments.mujoco_states import Array, mujoco
+from offbench.basis.shapes import Array
+from offbench.environments.mujoco_states import mujoco
 from offbench.errors import OffbenchError
 
 # By Gymnasium's id, what the robot's mass is scaled to, in kg.

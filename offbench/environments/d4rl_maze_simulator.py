@@ -7,9 +7,10 @@ from typing import cast
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.environments.d4rl_mazes import ANT_ID, POINT_ID, D4RLMaze
 from offbench.environments.mujoco_states import make_states
-from offbench.environments.protocol import Array, Episodes, Step, check_seeds, checked_actions, checked_states
+from offbench.environments.protocol import Episodes, Step, check_seeds, checked_actions, checked_states
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -21,8 +21,9 @@ import numpy as np
 from gymnasium.envs.mujoco import mujoco_rendering
 from gymnasium.spaces import Box
 
+from offbench.basis.shapes import Array
 from offbench.environments.d4rl_dynamics import cylinders, halve_margins, margins_add, write_inertias
-from offbench.environments.mujoco_states import Array, mujoco
+from offbench.environments.mujoco_states import mujoco
 from offbench.errors import OffbenchError, UnknownNameError
 
 POINT_ID, ANT_ID = "offbench/Maze2D-v1", "offbench/AntMaze-v2"

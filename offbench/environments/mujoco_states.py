@@ -16,12 +16,10 @@ from typing import Any, Protocol
 
 import mujoco as _mujoco
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.cores import default_workers
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
-
-Array = npt.NDArray[Any]
 
 # MuJoCo is an extension module without type stubs.
 mujoco: Any = _mujoco

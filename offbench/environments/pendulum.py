@@ -7,14 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from offbench.environments.protocol import (
-    Array,
-    Episodes,
-    Step,
-    check_seeds,
-    checked_actions,
-    checked_states,
-)
+from offbench.basis.shapes import Array
+from offbench.environments.protocol import Episodes, Step, check_seeds, checked_actions, checked_states
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from offbench.basis.files import atomic
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.environments.pendulum import STEP_SECONDS
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task

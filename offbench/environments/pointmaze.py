@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.environments.mujoco_states import make_states
-from offbench.environments.protocol import Array, Episodes, Step, check_seeds, checked_actions
+from offbench.environments.protocol import Episodes, Step, check_seeds, checked_actions
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

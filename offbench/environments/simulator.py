@@ -12,7 +12,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from offbench.environments.protocol import Array, Simulator, StateSimulator, Step, check_seeds, checked_actions
+from offbench.basis.shapes import Array
+from offbench.environments.protocol import Simulator, StateSimulator, Step, check_seeds, checked_actions
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.environments.pendulum import MAX_TORQUE
 from offbench.environments.pointmaze import GOAL_RADIUS
 from offbench.environments.single import make_environment

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
 from offbench.formats.hdf5_file import check_sizes, h5py, items, open_hdf5, values
 
-Array = npt.NDArray[Any]
 Layer = tuple[Array, Array]
 
 _HEADS = ("last_fc", "last_fc_log_std")

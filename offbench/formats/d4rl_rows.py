@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
-
-Array = npt.NDArray[Any]
 
 
 def qlearning_rows(trajectories: Trajectories) -> Array:

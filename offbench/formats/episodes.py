@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.rows import not_read, to_float32
-
-Array = npt.NDArray[Any]
 
 
 @dataclass

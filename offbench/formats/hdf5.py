@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.formats.hdf5_file import below, check_sizes, h5py, is_column, items, open_hdf5, values
 from offbench.formats.row_names import by_role, described, lacking, role
 from offbench.formats.rows import from_rows, not_read, usable_infos
 from offbench.formats.source import Source
-
-Array = npt.NDArray[Any]
 
 _KIND = "a D4RL-style HDF5 file"
 # As offbench writes them: bounds of actions, and where episodes begin.

@@ -15,11 +15,9 @@ from itertools import islice, product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.cores import usable_cores
-
-Array = npt.NDArray[Any]
+from offbench.basis.shapes import Array
 
 # By name, because h5py carries no types: mypy takes a module that is imported so as it is.
 h5py = import_module("h5py")

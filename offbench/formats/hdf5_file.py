@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
 from offbench.formats.foreign import check_memory, check_readable
 from offbench.formats.hdf5_chunks import can_unpack, unpack
-
-Array = npt.NDArray[Any]
 
 # By name, because h5py carries no types: mypy takes a module that is imported so as it is.
 h5py = import_module("h5py")

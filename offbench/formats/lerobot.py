@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
-from offbench.formats.episodes import Array, Episode, from_episodes, joined_entries
+from offbench.formats.episodes import Episode, from_episodes, joined_entries
 from offbench.formats.foreign import check_memory
 from offbench.formats.source import Source
 

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError, OffbenchError
 from offbench.formats.foreign import check_memory
 from offbench.formats.hdf5_file import below, check_sizes, h5py, open_hdf5, values
-
-Array = npt.NDArray[Any]
 
 _KIND = "the main_data.hdf5 of a Minari dataset"
 _PADDED = ("actions", "rewards", "terminations", "truncations")

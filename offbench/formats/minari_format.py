@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.minari_episodes import episodes
@@ -26,7 +26,6 @@ from offbench.formats.source import Source
 if TYPE_CHECKING:
     from minari import MinariDataset
 
-Array = npt.NDArray[Any]
 
 _LONGEST_METADATA = 64 * 2**20  # bytes
 _WHOLE = "main_data.hdf5"

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.validation import ACTION_TOLERANCE
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 def entry_shapes(

@@ -19,14 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.source import Source
-
-Array = npt.NDArray[Any]
 
 FORMAT, PREFERENCES = "offbench-trajectories", "offbench-preferences"
 VERSION = "1"

@@ -23,17 +23,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib import format as npy
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.foreign import check_memory, check_readable
 from offbench.formats.row_names import by_role, described, lacking, role
 from offbench.formats.rows import from_rows, not_read, usable_infos
 from offbench.formats.source import Source
-
-Array = npt.NDArray[Any]
 
 # Deflate cannot shrink data more than 1,032 times; the other methods that a zip may use can, and numpy uses none.
 _MOST_COMPRESSED = 1100

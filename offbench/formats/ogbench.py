@@ -16,19 +16,16 @@ rows are dropped, next_observations stand beside and terminals mark the last ste
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.npz import read_arrays
 from offbench.formats.rows import ROW_COLUMNS, flags, from_rows
 from offbench.formats.source import Source
 from offbench.formats.state_rows import from_state_rows
-
-Array = npt.NDArray[Any]
 
 _KIND = "an .npz file of OGBench"
 _NEEDED = {"observations", "actions", "terminals"}

@@ -15,13 +15,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.resources import resources
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, UnknownNameError
-
-Array = npt.NDArray[Any]
 
 TASKS = 5  # in each environment
 _OBJECTS, _CUBE = 14, 7  # where objects begin in qpos, behind arm and gripper, and numbers of one cube

@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
 from offbench.formats.foreign import check_readable
-
-Array = npt.NDArray[Any]
 
 # A million labels of eight bytes, or a list of as many; the largest published file has 32,153 bytes.
 _MOST_BYTES = 16 * 2**20

@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments, crosses
 from offbench.data.trajectories import Provenance, Trajectories
@@ -30,8 +30,6 @@ from offbench.formats.d4rl_rows import qlearning_rows
 from offbench.formats.npz import read_arrays
 from offbench.formats.pickled_arrays import read_pickled_array
 from offbench.formats.source import Source
-
-Array = npt.NDArray[Any]
 
 Labeller = Literal["human", "scripted"]
 _IPL = ("obs_1", "obs_2", "action_1", "action_2", "label")

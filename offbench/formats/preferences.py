@@ -13,18 +13,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
-
+from offbench.basis.shapes import Array
 from offbench.basis.tensors import little_endian, map_tensors, write_tensors
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Provenance
 from offbench.errors import DataError
 from offbench.formats.native import read_provenance
-
-Array = npt.NDArray[Any]
 
 FORMAT = "offbench-preferences"
 VERSION = "1"

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
-from offbench.formats.episodes import Array, Episode, from_episodes, joined_entries, numbered
+from offbench.formats.episodes import Episode, from_episodes, joined_entries, numbered
 from offbench.formats.hdf5_file import below, check_sizes, h5py, is_column, open_hdf5, values
 from offbench.formats.rows import flags
 from offbench.formats.source import Source

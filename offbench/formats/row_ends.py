@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.motion import motion
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 # Rows i and i+1 belong to one episode if next_observations[i] and observations[i+1] are this near, relative to the
 # latter's norm where that exceeds 1 (the rule by which the official IQL code finds the ends of episodes).

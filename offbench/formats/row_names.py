@@ -18,14 +18,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "observations": ("observations", "observation", "obs"),

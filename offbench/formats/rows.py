@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.row_ends import find_ends
 from offbench.formats.row_names import FLAGS, NAMES, check_unread
 from offbench.formats.state_rows import from_state_rows
-
-Array = npt.NDArray[Any]
 
 ROW_COLUMNS = ("observations", "actions", "rewards", "terminals", "timeouts", "next_observations")
 

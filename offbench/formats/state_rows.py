@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
-
-Array = npt.NDArray[Any]
 
 
 def from_state_rows(

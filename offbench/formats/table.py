@@ -12,8 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, UnknownNameError
 from offbench.formats import native
@@ -21,7 +20,6 @@ from offbench.formats.caching import cached
 from offbench.formats.source import Source
 from offbench.formats.unread import explain
 
-Array = npt.NDArray[Any]
 Rows = tuple[dict[str, Array], dict[str, Array]]
 
 

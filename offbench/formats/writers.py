@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from offbench.basis.files import atomic
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native
 from offbench.formats.hdf5_file import h5py
 from offbench.formats.minari_spaces import DECLARED
-
-Array = npt.NDArray[Any]
 
 
 def export_native(trajectories: Trajectories, target: str, environment: str | None) -> tuple[Path, tuple[str, ...]]:

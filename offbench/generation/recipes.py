@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from offbench.basis.policy import Policy
+from offbench.basis.shapes import Array
 from offbench.behaviours.controllers import MazeRunner, Noisy, Tour, UniformRandom
 from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.pendulum_controllers import PendulumSwingUp
-from offbench.data.trajectories import Array, Trajectories
+from offbench.data.trajectories import Trajectories
 from offbench.environments.pointmaze import PointMazeSimulator
 from offbench.environments.protocol import ExactSimulator, Simulator
 from offbench.environments.simulator import make_simulator

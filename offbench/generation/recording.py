@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from offbench.basis.policy import Policy, tell
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.environments.protocol import ExactSimulator, Simulator
 from offbench.errors import OffbenchError
 

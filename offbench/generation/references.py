@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from offbench.basis.policy import Policy
+from offbench.basis.shapes import Array
 from offbench.behaviours.controllers import MazeRunner, UniformRandom, Waypoints, path_through
 from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.mujoco_controllers import Balance, Reach
 from offbench.behaviours.pendulum_controllers import PendulumOptimal
 from offbench.environments.d4rl_maze_simulator import D4RLMazeSimulator
 from offbench.environments.pointmaze import PointMazeSimulator
-from offbench.environments.protocol import Array, Simulator
+from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Reference, Task, task, tasks
 from offbench.errors import OffbenchError, UnknownNameError

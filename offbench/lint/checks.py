@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.lint.ends import lint_ends
-from offbench.lint.findings import Array, Expected, Finding, TaskFacts, ordered, place
+from offbench.lint.findings import Expected, Finding, TaskFacts, ordered, place
 from offbench.lint.infos import lint_infos
 
 # Bounds may be met up to the rounding of a float32.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats import table
@@ -19,7 +20,7 @@ from offbench.formats.row_ends import end_flags, jump_mask, unmasked
 from offbench.formats.row_names import FLAGS
 from offbench.formats.rows import from_rows, usable_infos
 from offbench.lint.checks import lint
-from offbench.lint.findings import Array, Finding, Severity, TaskFacts, ordered
+from offbench.lint.findings import Finding, Severity, TaskFacts, ordered
 
 
 def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | None = None) -> list[Finding]:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
-from offbench.lint.findings import Array, Finding
+from offbench.lint.findings import Finding
 
 # Extras that are states of the simulator and therefore move. Others (goals, targets) may well stand still.
 STATES = ("qpos", "qvel")

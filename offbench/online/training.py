@@ -18,7 +18,8 @@ from offbench.algorithms.base import Sizes
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.basis.policy import Policy
-from offbench.basis.tensors import Array, map_tensors
+from offbench.basis.shapes import Array
+from offbench.basis.tensors import map_tensors
 from offbench.behaviours.ladder import Measured, Rung, write_rung
 from offbench.data.transitions import Batch
 from offbench.environments.protocol import Simulator

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.training.views import check_sizes

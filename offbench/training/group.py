@@ -10,9 +10,10 @@ from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
 from offbench.basis.policy import ObservingPolicy
+from offbench.basis.replay import Replayed
+from offbench.basis.shapes import Array
 from offbench.basis.sharing import bind, room
 from offbench.data.scaling import Scaling
-from offbench.data.trajectories import Array
 from offbench.nn.random import stream
 from offbench.training.compilation import Step
 
@@ -26,9 +27,10 @@ class Group:
     are the same in any group, in any process and after any interruption.
     """
 
-    def __init__(self, algorithm: Algorithm, data: View | None, step: Step) -> None:
-        """Without ``data`` a group only acts."""
+    def __init__(self, algorithm: Algorithm, data: View | None, step: Step, replay: bool = False) -> None:
+        """Without ``data`` a group only acts; with ``replay`` a GPU records each phase's update and replays it."""
         self.algorithm, self.step, self._data = algorithm, step, data
+        self._updates = [Replayed(self._update) if replay else self._update for _ in range(algorithm.period)]
         self.totals = torch.zeros(
             len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
         )
@@ -48,7 +50,11 @@ class Group:
                 self._block = number, self.indices(number)
             self.algorithm.before(update, self.data)
             self.algorithm.phase = update % self.algorithm.period
-            self.totals += self.step(self.algorithm, self.data, self._block[1][row])
+            self._updates[self.algorithm.phase](self._block[1][row])
+
+    def _update(self, indices: Tensor) -> None:
+        """Make the coming update on the rows ``indices`` (seeds, batch), adding its metrics to ``totals``."""
+        self.totals += self.step(self.algorithm, self.data, indices)
 
     def indices(self, number: int) -> Tensor:
         """Rows of the data for each update of a block, (BLOCK, seeds, batch)."""

@@ -23,7 +23,8 @@ import torch
 from offbench.algorithms import registry
 from offbench.basis.foreign import foreign
 from offbench.basis.policy import ObservingPolicy, Policy
-from offbench.data.trajectories import Array, Trajectories
+from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError

@@ -10,8 +10,9 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, View
+from offbench.basis.shapes import Array
 from offbench.data.sequences import FACTS, facts
-from offbench.data.trajectories import Array, Trajectories
+from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import check_vectors
 from offbench.dynamics.terminations import rule_name
 from offbench.environments.own_tasks import own

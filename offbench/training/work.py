@@ -43,7 +43,9 @@ def make_groups(found: type[Algorithm], config: object, plan: Plan, view: View |
     step, sizes = update_step(found, compiled), Sizes(plan.observation_size, plan.action_size)
     dtype, mixed = torch_dtype(plan.dtype), plan.dtype == "mixed"
     parts = [plan.seeds[first : first + plan.group_size] for first in range(0, len(plan.seeds), plan.group_size)]
-    return [Group(found(config, sizes, part, plan.steps, plan.device, dtype, mixed), view, step) for part in parts]
+    made = (found(config, sizes, part, plan.steps, plan.device, dtype, mixed) for part in parts)
+    # What compiles whole reads nothing on the host, and can be replayed.
+    return [Group(algorithm, view, step, replay=compiled) for algorithm in made]
 
 
 class Updates:
