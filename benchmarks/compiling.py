@@ -33,7 +33,8 @@ def be_process(name: str, compiled: bool) -> None:
 
     from offbench.algorithms import registry
     from offbench.algorithms.base import Sizes
-    from offbench.training.compilation import keep_memory, update_step
+    from offbench.basis.compiler import keep_memory
+    from offbench.training.compilation import update_step
     from offbench.training.group import Group
 
     keep_memory()

@@ -52,7 +52,7 @@ def be_run(settings: dict[str, Any]) -> None:
     """Print a figure for each line of input; the body of a `Runner`'s process."""
     import torch
 
-    from offbench.training.compilation import keep_memory
+    from offbench.basis.compiler import keep_memory
     from offbench.training.folder import RunFolder
     from offbench.training.teams import team
     from offbench.training.work import Updates

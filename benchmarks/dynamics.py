@@ -54,8 +54,9 @@ def ours(seeds: list[int], updates: int) -> dict[str, Callable[[], object]]:
 
     from offbench.algorithms.base import Sizes
     from offbench.algorithms.ravl import RAVL, RAVLConfig
+    from offbench.basis.compiler import compiler, keep_memory
     from offbench.dynamics.fitting import DynamicsConfig, fit
-    from offbench.training.compilation import compiler, keep_memory, update_step
+    from offbench.training.compilation import update_step
     from offbench.training.group import Group
 
     keep_memory()
@@ -70,7 +71,13 @@ def ours(seeds: list[int], updates: int) -> dict[str, Callable[[], object]]:
         group.advance(done[0], done[0] + updates)
         done[0] += 1000
 
-    return {"fit": lambda: fit(data, config, seeds), "epoch": epoch}
+    def one_epoch(hold_out: float = config.hold_out) -> object:
+        """Of a fit that is compiled, as one of this size is when it goes to its end."""
+        part = replace(config, hold_out=hold_out, most_held_out=None if hold_out > 0.9 else config.most_held_out)
+        return fit(data, part, seeds, compile="auto" if compiler() is None else "always")
+
+    one_epoch(hold_out=0.99)
+    return {"fit": one_epoch, "epoch": epoch}
 
 
 def rival(updates: int) -> dict[str, Callable[[], object]]:

@@ -30,8 +30,9 @@ from _plain import RIVALS, Plain
 from offbench.algorithms import registry
 from offbench.algorithms.base import Sizes, View
 from offbench.algorithms.iql import IQLConfig
+from offbench.basis.compiler import keep_memory
 from offbench.data.trajectories import Trajectories
-from offbench.training.compilation import keep_memory, update_step
+from offbench.training.compilation import update_step
 from offbench.training.execution import Cost, group_size, state_bytes
 from offbench.training.group import Group
 from offbench.training.views import completed, make_view

@@ -12,13 +12,14 @@ import safetensors.torch
 import torch
 
 from offbench.algorithms.base import Algorithm
+from offbench.basis.compiler import compiler
 from offbench.conformance import generators
 from offbench.conformance.bootstrapping import terminations, truncations
 from offbench.conformance.check import BrokenError, Check, NotCheckedError, require
 from offbench.conformance.subject import Subject, coming_batch, difference, seed_of
 from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
 from offbench.errors import OffbenchError
-from offbench.training.compilation import Step, compiler, update_step
+from offbench.training.compilation import Step, update_step
 from offbench.training.export import TOLERANCE, largest_difference, need_libraries, to_onnx
 from offbench.training.group import BLOCK
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from offbench.basis.compiler import Compile, can_compile, compiled
 from offbench.basis.replay import Replayed
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
@@ -29,6 +30,10 @@ from offbench.nn.random import stream
 
 Preset = Literal["offlinerl-kit", "ravl"]
 Say = Callable[[str], None]
+
+# From so many floating-point operations on, of one seed in as few epochs as there can be, a fit is compiled: a minute
+# and a half of eager ones on a core. The choice depends on no clock and not on what is fitted beside.
+WORTH_COMPILING = 1e12
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ def fit(
     seeds: Sequence[int],
     say: Say = lambda line: None,
     gradients: Float[Tensor, "rows functions observation"] | None = None,
+    compile: Compile = "auto",
 ) -> Fitted:
     """Fit the ensembles of all seeds.
 
@@ -130,6 +136,7 @@ def fit(
         seeds: each decides its initialisation, its hold-out, its bootstrap samples and their order.
         say: hears a line an epoch.
         gradients: of values at the next states, for the losses that need them; see `value_aware.value_gradients`.
+        compile: the steps; on auto, where a compiler is and they are many.
 
     Raises:
         OffbenchError: too few transitions, errors that are not finite, or gradients that do not go with the loss.
@@ -155,7 +162,9 @@ def fit(
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
     columns = _Columns(inputs, targets, gradients)
-    descend = Replayed(partial(_descend, network, parameters, adam, columns, config, search.rates))
+    worth = compile == "always" or _operations(config, parameters, rows.shape[-1]) >= WORTH_COMPILING
+    one_step = compiled(_descend) if worth and can_compile(compile, view.device) else _descend
+    descend = Replayed(partial(one_step, network, parameters, adam, columns, config, search.rates))
     whole = rows.shape[-1] - rows.shape[-1] % config.batch_size
     first_epoch = time.perf_counter()
     while search.running.any():
@@ -164,7 +173,7 @@ def fit(
         for first in range(0, whole, config.batch_size):
             descend(every[..., first : first + config.batch_size])
         if whole < rows.shape[-1]:
-            descend.function(every[..., whole:])
+            _descend(network, parameters, adam, columns, config, search.rates, every[..., whole:])
         better = search.hear(_test_errors(network, parameters, columns.at(test), config.loss))
         for name, value in trainable(parameters).items():
             mask = better if value.shape[1] == config.members else better.any(1, keepdim=True)
@@ -175,6 +184,12 @@ def fit(
             f"{int(search.running.sum())} of {len(seeds)} seeds go on"
         )
     return Fitted(*_ranked(best, search.lowest), search.epochs, time.perf_counter() - started)
+
+
+def _operations(config: DynamicsConfig, parameters: Parameters, samples: int) -> float:
+    """Floating-point operations of one seed's products in as few epochs as there can be, forward and backward."""
+    weights = sum(value[0].numel() for name, value in parameters.items() if name.endswith(".weight"))
+    return 6.0 * weights * samples * min(config.patience + 1, config.most_epochs)
 
 
 def errors_of(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Sizes
+from offbench.basis.compiler import can_compile, keep_memory
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.basis.policy import Policy
@@ -29,7 +30,7 @@ from offbench.errors import OffbenchError
 from offbench.evaluation.rollout import one_torch_thread, returns
 from offbench.nn.random import stream
 from offbench.online.sac import SAC, SACConfig
-from offbench.training.compilation import can_compile, keep_memory, update_step
+from offbench.training.compilation import update_step
 
 BLOCK = 100  # updates whose indices are drawn at a time
 WORTH_COMPILING = 20_000  # updates

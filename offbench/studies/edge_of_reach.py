@@ -23,12 +23,13 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.algorithms.mopo import MOPO, MOPOConfig
 from offbench.algorithms.ravl import RAVL, RAVLConfig
+from offbench.basis.compiler import compiler, keep_memory
 from offbench.data.transitions import Batch, Transitions
 from offbench.dynamics.imagination import Imagination
 from offbench.evaluation.rollout import one_torch_thread
 from offbench.studies import plane
 from offbench.studies.plane import HORIZON, LENGTH, Oracle, Plane, at_the_edge
-from offbench.training.compilation import compiler, keep_memory, update_step
+from offbench.training.compilation import update_step
 from offbench.training.group import Group
 
 Say = Callable[[str], None]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.algorithms.mopo import MOPO, MOPOConfig
+from offbench.basis.compiler import compiler, keep_memory
 from offbench.catalog.loading import load
 from offbench.data.transitions import Transitions
 from offbench.dynamics.imagination import Imagination
@@ -21,7 +22,7 @@ from offbench.environments.pendulum import MAX_SPEED, MAX_TORQUE, STEP_SECONDS
 from offbench.evaluation.rollout import Evaluator
 from offbench.studies.drawing import Say
 from offbench.training.checks import action_range
-from offbench.training.compilation import compiler, keep_memory, update_step
+from offbench.training.compilation import update_step
 from offbench.training.group import Group, GroupPolicy
 
 DATASET, TASK = "offbench/pendulum/swingup-v0", "pendulum"

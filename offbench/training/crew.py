@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from offbench.basis.compiler import keep_memory
 from offbench.basis.cores import ONE_THREAD
 from offbench.errors import OffbenchError
 from offbench.evaluation.rollout import one_torch_thread
-from offbench.training.compilation import keep_memory
 from offbench.training.work import Job, Result, Work
 
 NextJob = Callable[[], Job | None]  # None while there is nothing to do

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 
 from offbench.algorithms.base import Algorithm, Sizes, View
+from offbench.basis.compiler import can_compile
 from offbench.basis.cores import default_workers
 from offbench.evaluation.rollout import one_torch_thread
-from offbench.training.compilation import can_compile
 from offbench.training.group import Group
 from offbench.training.options import Options
 from offbench.training.plan import Plan

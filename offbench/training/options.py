@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.basis.compiler import Compile
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.training.checks import LARGEST_SEED, check_count
-from offbench.training.compilation import Compile
 from offbench.training.plan import Precision
 
 

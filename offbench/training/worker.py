@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from offbench.algorithms import registry
+from offbench.basis.compiler import keep_memory
 from offbench.basis.foreign import cause
 from offbench.basis.sharing import SharedMemory
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.formats import native
-from offbench.training.compilation import keep_memory
 from offbench.training.fitting import Fits
 from offbench.training.group import Group
 from offbench.training.plan import Plan, ScalingPlan, config_of, torch_dtype

@@ -5,10 +5,10 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm
+from offbench.basis.compiler import compiler
 from offbench.conformance.check import NotCheckedError
 from offbench.conformance.checks import CHECKS, compiled_equals_eager, compiling
 from offbench.conformance.subject import Subject
-from offbench.training.compilation import compiler
 
 ALGORITHMS = sorted(registry.OURS)
 VARIANTS = [(name, {}) for name in ALGORITHMS] + [

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from offbench.basis.compiler import compiler
 from offbench.conformance.check import NotCheckedError
 from offbench.conformance.checks import CHECKS
 from offbench.conformance.report import findings
 from offbench.conformance.subject import Subject
-from offbench.training.compilation import compiler
 
 # What fails, and the sentence.
 BROKEN = {

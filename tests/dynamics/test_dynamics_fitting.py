@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from offbench.basis.compiler import compiler
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
+from offbench.dynamics import fitting
 from offbench.dynamics.fitting import PRESETS, DynamicsConfig, _Search, errors_of, fit, rows_of
 from offbench.dynamics.store import fitted, path_of, read
+from offbench.dynamics.value_aware import value_gradients
 from offbench.errors import OffbenchError
 
 SMALL = DynamicsConfig(members=3, elites=2, hidden=(32, 32), batch_size=64, most_epochs=4)
@@ -61,6 +64,30 @@ def test_it_learns_a_linear_system_and_its_noise() -> None:
     assert float(errors[0, 0]) < 1.5 * 0.0025
     prediction = network.predict(made.parameters, inputs[None, :, :2], inputs[None, :, 2:])
     assert float(prediction.stds[0, 0].mean()) == pytest.approx(0.05, rel=0.3)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+@pytest.mark.parametrize("loss", ["likelihood", pytest.param("value_gradient", marks=pytest.mark.slow)])
+def test_a_compiled_fit_is_the_same_to_rounding(loss) -> None:
+    config = dataclasses.replace(SMALL, hidden=(8,), most_epochs=2, loss=loss, probabilistic=loss == "likelihood")
+    data = view(torch.float64)
+    gradients = None if loss == "likelihood" else value_gradients(lambda s: s[:, :1].T, data)
+    eager, compiled = (fit(data, config, [0, 1], gradients=gradients, compile=how) for how in ("never", "always"))
+    for name, value in eager.parameters.items():
+        torch.testing.assert_close(compiled.parameters[name], value, rtol=1e-9, atol=1e-11)
+
+
+def test_what_is_worth_compiling_depends_on_the_work_of_one_seed(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(fitting, "compiled", lambda function: asked.append(function) or function)
+    monkeypatch.setattr(fitting, "can_compile", lambda mode, device: True)
+    fit(view(), SMALL, [0, 1])
+    assert not asked
+    # 6 operations a weight and sample, 1,200 samples, 4 epochs at most.
+    weights = 3 * (3 * 32 + 32 * 32 + 32 * 6)
+    monkeypatch.setattr(fitting, "WORTH_COMPILING", 6 * weights * 1200 * 4)
+    fit(view(), SMALL, [0])
+    assert len(asked) == 1
 
 
 def test_members_are_ordered_by_their_error() -> None:

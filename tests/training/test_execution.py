@@ -1,7 +1,8 @@
 import pytest
 
+from offbench.basis import compiler as compilation
 from offbench.errors import OffbenchError
-from offbench.training import compilation, execution
+from offbench.training import execution
 from offbench.training.execution import Cost, group_size, worth_compiling, worth_starting
 from offbench.training.options import Options
 from offbench.training.plan import Plan, ScalingPlan
