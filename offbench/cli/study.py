@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,7 +77,11 @@ def dynamics(
 
 
 def stitching(
-    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/stitching"), page_only: bool = False
+    *,
+    budget: Literal["small", "full"] = "small",
+    output: Path = Path("runs/stitching"),
+    page_only: bool = False,
+    only: tuple[str, ...] = (),
 ) -> None:
     """Ask who joins halves of two episodes: imitation, conditioned on returns or not, values, and models.
 
@@ -89,14 +94,19 @@ def stitching(
         budget: small takes some fifteen minutes on two cores, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
     """
     from offbench.studies import stitching as study
 
-    _compare(study.comparison(budget), output, page_only)
+    _compare(study.comparison(budget), output, page_only, only)
 
 
 def penalties(
-    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/penalties"), page_only: bool = False
+    *,
+    budget: Literal["small", "full"] = "small",
+    output: Path = Path("runs/penalties"),
+    page_only: bool = False,
+    only: tuple[str, ...] = (),
 ) -> None:
     """Compare MOPO's penalties, each with the same number of weights to choose from.
 
@@ -109,14 +119,19 @@ def penalties(
         budget: small takes some fifteen minutes on two cores, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
     """
     from offbench.studies import penalties as study
 
-    _compare(study.comparison(budget), output, page_only)
+    _compare(study.comparison(budget), output, page_only, only)
 
 
 def true_dynamics(
-    *, budget: Literal["small", "full"] = "small", output: Path = Path("runs/true-dynamics"), page_only: bool = False
+    *,
+    budget: Literal["small", "medium", "full"] = "small",
+    output: Path = Path("runs/true-dynamics"),
+    page_only: bool = False,
+    only: tuple[str, ...] = (),
 ) -> None:
     """Show what is left of a method when its learned model becomes the simulator, by and by.
 
@@ -126,22 +141,31 @@ def true_dynamics(
         offbench study true-dynamics --output runs/true-dynamics
 
     Args:
-        budget: small takes an hour on two cores, full is a GPU's.
+        budget: small takes an hour on two cores, medium minutes of a GPU beside 16 cores, full hours of them.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
     """
     from offbench.studies import true_dynamics as study
 
-    _compare(study.comparison(budget), output, page_only)
+    _compare(study.comparison(budget), output, page_only, only)
 
 
-def _compare(comparison: Comparison, output: Path, page_only: bool) -> None:
-    """Train what has not been trained, and write the page."""
+def _compare(comparison: Comparison, output: Path, page_only: bool, only: tuple[str, ...]) -> None:
+    """Train what has not been trained, of all methods or ``only`` of some, and write the page of all.
+
+    Raises:
+        OffbenchError: no method has such a name.
+    """
     from offbench.studies.comparison import play, write_page
 
+    names = [method.name for method in comparison.methods]
+    if unknown := [name for name in only if name not in names]:
+        raise OffbenchError(f"no method of this study is called {unknown[0]!r}; there are: {'; '.join(names)}")
+    chosen = [method for method in comparison.methods if not only or method.name in only]
     output.mkdir(parents=True, exist_ok=True)
     if not page_only:
-        play(comparison, output, _say)
+        play(replace(comparison, methods=chosen), output, _say)
     _told(write_page(comparison, output))
 
 
