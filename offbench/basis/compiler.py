@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,8 @@ def can_compile(mode: Compile, device: torch.device) -> bool:
 def compiled(function: Function) -> Function:
     """``function``, compiled whole at its first call; the code is kept in the cache folder."""
     _keep_compiled_code()
+    # Products are in float32 on purpose; torch would have every user told that they could be coarser.
+    warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
     # One function may serve every algorithm, configuration and group size of a process, each a graph of its own.
     torch._dynamo.config.recompile_limit = 256
     return cast(Function, torch.compile(function, fullgraph=True))
