@@ -27,7 +27,7 @@ _TRANSFORMER: Mapping[str, Any] = {
 _EPISODES: Mapping[str, Any] = {
     "dynamics_hidden": (128, 128), "dynamics_epochs": 15, "behaviour_width": 128, "behaviour_blocks": 2,
     "behaviour_updates": 6000, "behaviour_learning_rate": 3e-4, "rollout_batches": 20, "hidden": (256, 256),
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-3, "weight_decay": 1e-4, "return_scale": 100.0,
 }  # fmt: skip
 _BRANCHES: Mapping[str, Any] = {"rollout_count": 2000, "discount": 0.98, "hidden": (128, 128)}
 
