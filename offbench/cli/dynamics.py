@@ -66,6 +66,7 @@ def show(dataset: Dataset, /, model: Flags = Model()) -> None:
 
 
 def _show(name: str, model: Model, fit_missing: bool) -> None:
+    from offbench.basis.compiler import keep_memory
     from offbench.catalog.loading import load
     from offbench.data.transitions import Transitions
     from offbench.dynamics.store import fitted, path_of
@@ -91,6 +92,7 @@ def _show(name: str, model: Model, fit_missing: bool) -> None:
         f"{100 * config.improvement:g}%, after {config.least_epochs} epochs at the earliest and {config.most_epochs} "
         f"at the latest; on {device}"
     )
+    keep_memory()
     with one_torch_thread():  # as runs fit them: how many threads there are changes the last bits
         where = view if device == "cpu" else Transitions(trajectories, action_range=bounds, device=device)
         made = fitted(where, config, seeds, lambda line: print(plain(line), file=sys.stderr, flush=True))
