@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +27,7 @@ def edge_of_reach(
         offbench study edge-of-reach --output runs/edge-of-reach
 
     Args:
-        budget: small takes some ten minutes, full is a GPU's.
+        budget: small takes half an hour of one core, full is a GPU's.
         output: Folder of the records and the page.
         page_only: Rebuild the page from the records that are there.
     """
@@ -91,7 +90,7 @@ def stitching(
         offbench study stitching --output runs/stitching
 
     Args:
-        budget: small takes some fifteen minutes on two cores, full is a GPU's.
+        budget: small takes twenty minutes of one core, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
         only: Names of methods; the others are left for another time, or another process.
@@ -157,15 +156,12 @@ def _compare(comparison: Comparison, output: Path, page_only: bool, only: tuple[
     Raises:
         OffbenchError: no method has such a name.
     """
-    from offbench.studies.comparison import play, write_page
+    from offbench.studies.comparison import play, some, write_page
 
-    names = [method.name for method in comparison.methods]
-    if unknown := [name for name in only if name not in names]:
-        raise OffbenchError(f"no method of this study is called {unknown[0]!r}; there are: {'; '.join(names)}")
-    chosen = [method for method in comparison.methods if not only or method.name in only]
+    chosen = some(comparison, only)
     output.mkdir(parents=True, exist_ok=True)
     if not page_only:
-        play(replace(comparison, methods=chosen), output, _say)
+        play(chosen, output, _say)
     _told(write_page(comparison, output))
 
 

@@ -7,7 +7,7 @@ the page is rebuilt from the records at any time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,18 @@ class Comparison:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+def some(comparison: Comparison, only: Sequence[str]) -> Comparison:
+    """The comparison with ``only`` some of its methods, all if there are none of these.
+
+    Raises:
+        OffbenchError: no method has such a name.
+    """
+    names = [method.name for method in comparison.methods]
+    if unknown := [name for name in only if name not in names]:
+        raise OffbenchError(f"no method of this study is called {unknown[0]!r}; there are: {'; '.join(names)}")
+    return replace(comparison, methods=tuple(each for each in comparison.methods if not only or each.name in only))
+
+
 def play(comparison: Comparison, output: Path, say: Say) -> None:
     """Train what has not been trained; a method that cannot be is told and left out of the page.
 
@@ -108,8 +120,16 @@ def play(comparison: Comparison, output: Path, say: Say) -> None:
             say(f"{method.name}: failed: {error}")
             continue
         say(f"{method.name}: return {_interval(returns(run.records))}")
+    tried = tuple(f"{method.name}: " for method in comparison.methods)
+    before = [line for line in _failures(output) if not line.startswith(tried)]
     with atomic(output / "failed.txt") as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in failed), encoding="utf-8")
+        temporary.write_text("".join(f"{line}\n" for line in before + failed), encoding="utf-8")
+
+
+def _failures(output: Path) -> list[str]:
+    """A line for each method that could not be trained: its name and why."""
+    reasons = output / "failed.txt"
+    return reasons.read_text(encoding="utf-8").splitlines() if reasons.exists() else []
 
 
 def finished(folder: Path) -> bool:
@@ -176,8 +196,7 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     if len({record.code_digest for records in found.values() for record in records}) > 1:
         lines += ["", "The methods were trained by different versions of the code, as their records say."]
     lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
-    reasons = output / "failed.txt"
-    failed = reasons.read_text(encoding="utf-8").splitlines() if reasons.exists() else []
+    failed = _failures(output)
     absent = [method for method in comparison.methods if method.name not in found]
     told = {method.name for method in absent for line in failed if line.startswith(f"{method.name}: ")}
     not_run = [f"- {method.name}: {method.left_out or 'no record yet'}" for method in absent if method.name not in told]

@@ -33,7 +33,7 @@ _BRANCHES: Mapping[str, Any] = {"rollout_count": 2000, "discount": 0.98, "hidden
 
 
 def comparison(budget: Literal["small", "full"]) -> Comparison:
-    """The methods, and how much is done: small for two quiet cores and a quarter of an hour, full for ten seeds."""
+    """The methods, and how much is done: small for a core and twenty minutes, full for ten seeds."""
     small = budget == "small"
     fitting: Mapping[str, Any] = {"dynamics_hidden": (64, 64), "dynamics_epochs": 5} if small else {}
     slow = "five critics whose gradients are differentiated again" if small else ""

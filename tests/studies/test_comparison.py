@@ -6,7 +6,7 @@ import offbench
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
 from offbench.studies import penalties, stitching, true_dynamics
-from offbench.studies.comparison import Comparison, Method, play, write_page
+from offbench.studies.comparison import Comparison, Method, play, some, write_page
 from offbench.training.options import parted
 
 
@@ -59,13 +59,29 @@ def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_pa
     ]
 
 
+def test_some_methods_are_trained_alone_and_the_failures_of_others_are_kept(tmp_path) -> None:
+    study = of((Method("BC", "bc"), Method("IQL", "iql", {"no_such_flag": 1}), Method("RvS", "rvs", {"nor_this": 1})))
+    for name in ("IQL", "RvS", "IQL"):
+        play(some(study, [name]), tmp_path, lambda line: None)
+    assert sorted(line.partition(":")[0] for line in (tmp_path / "failed.txt").read_text().splitlines()) == [
+        "IQL",
+        "RvS",
+    ]
+    assert some(study, []) == study
+    with pytest.raises(OffbenchError, match="no method of this study is called 'DT'; there are: BC; IQL; RvS"):
+        some(study, ["DT"])
+
+
 def test_a_folder_without_records_is_refused(tmp_path) -> None:
     with pytest.raises(OffbenchError, match="holds no record of this study"):
         write_page(of((Method("BC", "bc"),)), tmp_path)
 
 
-@pytest.mark.parametrize("study", [stitching, penalties, true_dynamics])
-@pytest.mark.parametrize("budget", ["small", "full"])
+@pytest.mark.parametrize(
+    ("study", "budget"),
+    [(study, budget) for study in (stitching, penalties, true_dynamics) for budget in ("small", "full")]
+    + [(true_dynamics, "medium")],
+)
 def test_every_method_takes_its_settings(study, budget) -> None:
     """A study that fails at its ninth method has cost an hour."""
     comparison = study.comparison(budget)
