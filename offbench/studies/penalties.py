@@ -44,7 +44,7 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
         for weight in weights
         for length in lengths
     ]
-    # Those that learn to swing up within so few updates (studies/swing_up.py); of a model whose size UNIT was measured in.
+    # Those that swing up within so few updates (studies/swing_up.py), in a model of the size that UNIT was measured in.
     settings: dict[str, Any] = {
         "dynamics_hidden": (64, 64), "dynamics_epochs": 8, "rollout_count": 100, "rollout_every": 250,
         "rollouts_kept": 8, "real_ratio": 0.0, "hidden": (64, 64), "batch_size": 128, "polyak": 0.01,
