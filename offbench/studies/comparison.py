@@ -188,11 +188,12 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
         last = returns(records)
         scores = [float(record.scores(record.evaluations[-1]).mean()) for record in records]
         minutes = records[0].wall_seconds / 60  # of the whole run, what updates rest on included
-        flags = " ".join(f"`{name}={value}`" for name, value in {**comparison.settings, **method.settings}.items())
         lines.append(
             f"| {method.name} | {_interval(last)} | {_interval(scores)} | {max(last):.1f} | {min(last):.1f} | "
-            f"{minutes:.1f} | {flags} |"
+            f"{minutes:.1f} | {_flags(method.settings)} |"
         )
+    if comparison.settings:
+        lines += ["", f"All of them: {_flags(comparison.settings)}."]
     if len({record.code_digest for records in found.values() for record in records}) > 1:
         lines += ["", "The methods were trained by different versions of the code, as their records say."]
     lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
@@ -204,6 +205,10 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     if not_run:
         lines += ["Not run:", "", *not_run, ""]
     return "\n".join(lines)
+
+
+def _flags(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"`{name}={value}`" for name, value in settings.items())
 
 
 def _interval(values: Sequence[float]) -> str:

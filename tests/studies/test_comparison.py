@@ -38,6 +38,7 @@ def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_pa
     text = page.read_text()
     assert "| 10% BC, wide |" in text
     assert "`top_fraction=0.1`" in text
+    assert text.count("`hidden=(8, 8)`") == 1  # what all have is said once
     assert "- DT: too slow" in text
     assert "- IQL: " in text
     assert "no_such_flag" in text
