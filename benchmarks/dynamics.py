@@ -71,12 +71,11 @@ def ours(seeds: list[int], updates: int) -> dict[str, Callable[[], object]]:
         group.advance(done[0], done[0] + updates)
         done[0] += 1000
 
-    def one_epoch(hold_out: float = config.hold_out) -> object:
+    def one_epoch() -> object:
         """Of a fit that is compiled, as one of this size is when it goes to its end."""
-        part = replace(config, hold_out=hold_out, most_held_out=None if hold_out > 0.9 else config.most_held_out)
-        return fit(data, part, seeds, compile="auto" if compiler() is None else "always")
+        return fit(data, config, seeds, compile="auto" if compiler() is None else "always")
 
-    one_epoch(hold_out=0.99)
+    one_epoch()
     return {"fit": one_epoch, "epoch": epoch}
 
 

@@ -172,7 +172,8 @@ def fit(
         rows = np.stack([g.permuted(own, axis=1) for g, own in zip(sampling, rows, strict=True)])
         every = torch.from_numpy(rows).to(view.device)
         for first in range(0, whole, config.batch_size):
-            descend(every[..., first : first + config.batch_size])
+            # Contiguous: compiled code is made for one layout, whatever the number of samples.
+            descend(every[..., first : first + config.batch_size].contiguous())
         if whole < rows.shape[-1]:
             _descend(network, parameters, adam, columns, config, search.rates, every[..., whole:])
         better = search.hear(_test_errors(network, parameters, columns.at(test), config.loss))
