@@ -115,7 +115,7 @@ def penalties(
         offbench study penalties --output runs/penalties
 
     Args:
-        budget: small takes some fifteen minutes on two cores, full is a GPU's.
+        budget: small takes a quarter of an hour of one core, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
         only: Names of methods; the others are left for another time, or another process.

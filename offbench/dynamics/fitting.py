@@ -163,9 +163,10 @@ def fit(
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
     columns = _Columns(inputs, targets, gradients)
+    descend = partial(_descend, network, parameters, adam, columns, config, search.rates)
     worth = compile == "always" or _operations(config, parameters, rows.shape[-1]) >= WORTH_COMPILING
-    one_step = compiled(_descend) if worth and can_compile(compile, view.device) else _descend
-    descend = Replayed(partial(one_step, network, parameters, adam, columns, config, search.rates))
+    one_step = partial(compiled(_descend), *descend.args) if worth and can_compile(compile, view.device) else descend
+    replayed = Replayed(one_step)
     whole = rows.shape[-1] - rows.shape[-1] % config.batch_size
     first_epoch = time.perf_counter()
     while search.running.any():
@@ -173,19 +174,24 @@ def fit(
         every = torch.from_numpy(rows).to(view.device)
         for first in range(0, whole, config.batch_size):
             # Contiguous: compiled code is made for one layout, whatever the number of samples.
-            descend(every[..., first : first + config.batch_size].contiguous())
+            replayed(every[..., first : first + config.batch_size].contiguous())
         if whole < rows.shape[-1]:
-            _descend(network, parameters, adam, columns, config, search.rates, every[..., whole:])
+            descend(every[..., whole:])
         better = search.hear(_test_errors(network, parameters, columns.at(test), config.loss))
-        for name, value in trainable(parameters).items():
-            mask = better if value.shape[1] == config.members else better.any(1, keepdim=True)
-            best[name] = torch.where(mask.view(*mask.shape, *[1] * (value.dim() - 2)), value, best[name])
+        _keep_better(best, trainable(parameters), better)
         say(
             f"dynamics: epoch {search.epoch}, {(time.perf_counter() - first_epoch) / search.epoch:.2g} seconds each, "
             f"hold-out error {float(search.lowest.mean()):.4g}, "
             f"{int(search.running.sum())} of {len(seeds)} seeds go on"
         )
     return Fitted(*_ranked(best, search.lowest), search.epochs, time.perf_counter() - started)
+
+
+def _keep_better(best: Parameters, present: Parameters, better: Bool[Tensor, "seeds members"]) -> None:
+    """Take over into ``best`` the members that got better, and what all share where one did."""
+    for name, value in present.items():
+        mask = better if value.shape[1] == better.shape[1] else better.any(1, keepdim=True)
+        best[name] = torch.where(mask.view(*mask.shape, *[1] * (value.dim() - 2)), value, best[name])
 
 
 def _operations(config: DynamicsConfig, parameters: Parameters, samples: int) -> float:

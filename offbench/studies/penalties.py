@@ -6,10 +6,11 @@ whose point is that penalties must be compared each at its own weight and length
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from offbench.dynamics.penalties import PENALTIES
 from offbench.studies.comparison import Comparison, Method
+from offbench.studies.swing_up import SETTINGS
 
 TEXT = (
     "MOPO with each of its penalties, each with the same number of weights and lengths of branches to choose from, and "
@@ -31,7 +32,7 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
     """The penalties, and how much is done: small for a quarter of an hour of one core, full for a GPU."""
     small = budget == "small"
     weights = (0.5, 2.5) if small else (0.2, 0.5, 1.0, 2.5, 5.0)
-    lengths = (20,) if small else (1, 5, 10)
+    lengths = (SETTINGS["rollout_length"],) if small else (1, 5, 10)
     methods = [Method("no penalty", "mopo", {"penalty": "none", "rollout_length": lengths[-1]})]
     methods += [
         Method(
@@ -44,13 +45,8 @@ def comparison(budget: Literal["small", "full"]) -> Comparison:
         for weight in weights
         for length in lengths
     ]
-    # Those that swing up within so few updates (studies/swing_up.py), in a model of the size that UNIT was measured in.
-    settings: dict[str, Any] = {
-        "dynamics_hidden": (64, 64), "dynamics_epochs": 8, "rollout_count": 100, "rollout_every": 250,
-        "rollouts_kept": 8, "real_ratio": 0.0, "hidden": (64, 64), "batch_size": 128, "polyak": 0.01,
-        "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3, "temperature_learning_rate": 1e-3,
-        "actor_schedule": "constant",
-    }  # fmt: skip
+    # A model of the size that UNIT was measured in.
+    settings = {**SETTINGS, "dynamics_hidden": (64, 64), "dynamics_epochs": 8}
     return Comparison(
         "Penalties of a model that is unsure",
         TEXT,

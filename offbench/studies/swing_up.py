@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,12 @@ from offbench.training.group import Group, GroupPolicy
 
 DATASET, TASK = "offbench/pendulum/swingup-v0", "pendulum"
 EPISODES = 20  # of each seed in an evaluation
+# With these MOPO learns to swing up in 3,000 updates, in a good model, with no transition of the data in its batches.
+SETTINGS: Mapping[str, Any] = {
+    "rollout_length": 20, "rollout_count": 100, "rollout_every": 250, "rollouts_kept": 8, "real_ratio": 0.0,
+    "hidden": (64, 64), "batch_size": 128, "polyak": 0.01, "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3,
+    "temperature_learning_rate": 1e-3, "actor_schedule": "constant",
+}  # fmt: skip
 COMPILED_FROM = 1000  # updates, below which compiling takes longer than it saves
 
 
@@ -76,12 +82,7 @@ class BestValue:
 
 def learner(view: Transitions, seeds: Sequence[int], updates: int, **options: Any) -> MOPO:
     """MOPO without a penalty and without the data's own transitions in its batches, small and fast for the pendulum."""
-    common: dict[str, Any] = {
-        "penalty": "none", "rollout_length": 20, "rollout_count": 100, "rollout_every": 250, "rollouts_kept": 8,
-        "real_ratio": 0.0, "termination": "Pendulum", "hidden": (64, 64), "batch_size": 128, "polyak": 0.01,
-        "actor_learning_rate": 1e-3, "critic_learning_rate": 1e-3, "temperature_learning_rate": 1e-3,
-        "actor_schedule": "constant",
-    }  # fmt: skip
+    common = {**SETTINGS, "penalty": "none", "termination": "Pendulum"}
     return MOPO(MOPOConfig(**common | options), Sizes(view.observation_size, view.action_size), seeds, updates)
 
 

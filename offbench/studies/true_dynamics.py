@@ -15,7 +15,9 @@ from offbench.studies.comparison import Comparison, Method
 TEXT = (
     "Base is soft actor-critic on branches without pessimism (MBPO), MOPO subtracts the model's uncertainty, RAVL "
     "takes the smallest of critics that are kept apart. `truth` is how much of next states and rewards is the "
-    "simulator's: 0 is the learned model alone, 1 the simulator alone, where MOPO is the base. Nothing else differs."
+    "simulator's: 0 is the learned model alone, 1 the simulator alone, where MOPO is the base. Base and MOPO have "
+    "OfflineRL-Kit's networks and learning rates, RAVL has its authors', so that rows of one method differ in `truth` "
+    "alone, and methods in more than their pessimism: the control is RAVL with two critics and no diversity."
 )
 Budget = Literal["small", "medium", "full"]
 _SETTINGS: Mapping[Budget, Mapping[str, Any]] = {
@@ -39,6 +41,8 @@ def comparison(budget: Budget) -> Comparison:
         for share in ((1.0, 0.75, 0.5, 0.25, 0.0, -0.5, -1.0) if full else (1.0, 0.0, 0.5))
         for name, algorithm, settings in (("base", "mopo", base), ("RAVL", "ravl", careful))
     ]
+    # What RAVL's networks and learning rates come to without its pessimism.
+    methods.insert(2, Method("two critics, truth 1", "ravl", {"critics": 2, "diversity": 0.0, "truth": 1.0}))
     methods.append(Method("MOPO, truth 0", "mopo", {"penalty_weight": 5.0, "truth": 0.0}))
     return Comparison(
         "True dynamics",
