@@ -193,8 +193,8 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
             f"{minutes:.1f} | {_flags(method.settings)} |"
         )
     for name, records in found.items():
-        if told := caution([float(record.scores(record.evaluations[-1]).mean()) for record in records]):
-            lines += ["", f"{name}: {told}."]
+        if warning := caution([record.final_score for record in records]):
+            lines += ["", f"{name}: {warning}."]
     if comparison.settings:
         lines += ["", f"All of them: {_flags(comparison.settings)}."]
     if len({record.code_digest for records in found.values() for record in records}) > 1:
