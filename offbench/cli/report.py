@@ -12,6 +12,7 @@ import tyro
 
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
+from offbench.cli.report_compare import compare
 from offbench.evaluation.record_files import read_records
 from offbench.report.rendering import Format, render
 from offbench.report.table import build
@@ -62,4 +63,4 @@ def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
         print(f"wrote {plain(path)}")
 
 
-commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves}
+commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves, "compare": compare}

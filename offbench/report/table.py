@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offbench.evaluation.aggregates import Interval, interval, iqm
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.statistics import Interval, Summary, bootstrap_interval, interquartile_mean, summarize
+from offbench.evaluation.statistics import Summary, summarize
+from offbench.evaluation.success import is_binary, success
 from offbench.report.groups import Group, group
 
 
@@ -47,11 +49,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Overall:
-    """Interquartile mean of one algorithm over the runs of all datasets."""
+    """Interquartile mean of one algorithm over the runs of all datasets; no interval where a dataset has one run."""
 
     algorithm: str
     mean: float
-    interval: Interval
+    interval: Interval | None
     runs: int
     episodes: int
 
@@ -88,7 +90,35 @@ def build(records: Sequence[RunRecord]) -> Table:
     for one in groups:
         rows.setdefault(one.dataset, []).append(one)
     cells = [cell for row in rows.values() for cell in _row(row)]
-    return Table(tuple(cells), tuple(_overall(cells)), (*notes, *_remarks(cells)))
+    return Table(
+        tuple(cells), tuple(_overall(cells)), (*notes, *_cautions(cells), *_successes(cells), *_remarks(cells))
+    )
+
+
+def _cautions(cells: Sequence[Cell]) -> list[str]:
+    """What has to be told of numbers that cannot be taken as they stand."""
+    return [
+        f"caution on {cell.group.algorithm} on {cell.group.dataset}: {cell.summary.caution}"
+        for cell in cells
+        if cell.summary.caution
+    ]
+
+
+def _successes(cells: Sequence[Cell]) -> list[str]:
+    """Success rates, where every return of a dataset's task is 0 or 1, with an interval for such outcomes."""
+    told = []
+    for dataset in dict.fromkeys(cell.group.dataset for cell in cells):
+        row = [cell for cell in cells if cell.group.dataset == dataset]
+        if not is_binary(record for cell in row for record in cell.group.records):
+            continue
+        for cell in row:
+            found = success(cell.group.records)
+            ends = f" [{found.interval[0]:.1%}, {found.interval[1]:.1%}]" if found.interval else ""
+            told.append(
+                f"success of {cell.group.algorithm} on {dataset}: {found.rate:.1%}{ends} of {found.episodes} episodes, "
+                f"{found.statistic} evaluation; interval: {found.method}"
+            )
+    return told
 
 
 def _remarks(cells: Sequence[Cell]) -> list[str]:
@@ -140,8 +170,8 @@ def _overall(cells: Sequence[Cell]) -> list[Overall]:
         if len(covered) < len(datasets):
             continue
         scores = [np.array([record.final_score for record in cell.group.records]) for cell in covered]
-        pooled = np.concatenate(scores)
-        interval = bootstrap_interval(scores, generator=np.random.default_rng(0))
-        episodes = sum(cell.episodes for cell in covered)
-        rows.append(Overall(algorithm, float(interquartile_mean(pooled)), interval, pooled.size, episodes))
+        # One run alone says nothing of its dataset's spread, and an interval without that would be too narrow.
+        several = all(values.size > 1 for values in scores)
+        runs, episodes = sum(values.size for values in scores), sum(cell.episodes for cell in covered)
+        rows.append(Overall(algorithm, iqm(scores), interval(iqm, scores) if several else None, runs, episodes))
     return rows
