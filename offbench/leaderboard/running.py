@@ -1,4 +1,4 @@
-"""Running methods on a suite: a run's folder for each method and task, which is resumed, or skipped where it is done."""
+"""Running methods on a suite: a folder for each method and task, whose run is resumed, or skipped where it is done."""
 
 from __future__ import annotations
 
@@ -127,12 +127,9 @@ class Job:
             return None
         manifest = files.manifest()
         found = manifest.plan
-        is_ours = (
-            (found.algorithm, found.dataset, found.dataset_revision, found.steps, found.episodes, found.seeds)
-            == (self.method.algorithm, self.task.dataset, self.task.revision, self.steps, self.episodes)
-            + (list(range(self.seeds)),)
-        )  # fmt: skip
-        if not is_ours:
+        wanted = (self.method.algorithm, self.task.dataset, self.task.revision, self.steps, self.episodes)
+        has = (found.algorithm, found.dataset, found.dataset_revision, found.steps, found.episodes)
+        if has != wanted or found.seeds != list(range(self.seeds)):
             raise OffbenchError(
                 f"the run in {self.folder} is {found.algorithm} on {found.dataset} revision {found.dataset_revision}, "
                 f"{found.steps} updates, {found.episodes} episodes, {len(found.seeds)} seeds, and not {self.title}, "
@@ -192,7 +189,7 @@ def jobs(suite: Suite, methods: Sequence[Method], budget: Budget, output: Path) 
             task=task,
             steps=budget.steps_of(suite, task),
             seeds=budget.seeds,
-            episodes=suite.episodes,
+            episodes=suite.episodes_of(task),
             folder=output / each.slug / task.slug,
         )
         for each in methods
