@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from offbench.cli.leaderboard_hidden import commit, hidden, renamed
 from offbench.cli.leaderboard_run import run_suite
+from offbench.cli.leaderboard_suites import list_suites, show_suite
 
 commands: dict[str, Callable[..., Any]] = {
+    "suites": list_suites,
+    "suite": show_suite,
     "run": run_suite,
+    "commit": commit,
+    "hidden": hidden,
+    "renamed": renamed,
 }
