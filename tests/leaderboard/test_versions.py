@@ -10,7 +10,7 @@ def changed(found: Suite, **fields: object) -> Suite:
 
 
 def test_what_every_suite_scores_on_is_that_of_its_version() -> None:
-    """If not, a suite or a task behind it changed: raise its version and run python -m offbench.leaderboard.versions."""
+    """If not, a suite or a task behind it changed: raise its version, run python -m offbench.leaderboard.versions."""
     known = versions.recorded()
     assert versions.updated(known, suites()) == known
 
