@@ -44,13 +44,13 @@ class Method:
 
 
 def method(text: str) -> Method:
-    """The method that is written as ``iql`` or ``bc,top_fraction=0.1``; values are JSON, and else texts.
+    """The method that is written as ``bc``, ``bc,top_fraction=0.1`` or ``iql,hidden=[64,64]``; values: JSON or text.
 
     Raises:
         UnknownNameError: no such algorithm, or no such hyperparameter of it.
         OffbenchError: a part is no ``name=value``, or the algorithm does not take the value.
     """
-    name, *parts = text.split(",")
+    name, *parts = re.split(r",(?![^\[]*\])", text)  # commas in a list are the list's
     changes: dict[str, Any] = {}
     for part in parts:
         key, is_given, value = part.partition("=")

@@ -41,6 +41,9 @@ def test_methods_are_written_as_they_are_read() -> None:
     assert found.changes == {"top_fraction": 0.1, "normalise_states": True}
     assert method(found.name) == found
     assert found.slug == "bc-top_fraction=0.1-normalise_states=true"
+    found = method("iql,hidden=[64,32],beta=3.0")
+    assert found.changes == {"hidden": (64, 32), "beta": 3.0}
+    assert method(found.name) == found
 
 
 @pytest.mark.parametrize("wrong", ["bc,top_fraction", "bc,top_fraction=0.1,top_fraction=0.2", "bc,top_fraction=2"])
