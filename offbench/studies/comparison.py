@@ -18,7 +18,8 @@ from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
 from offbench.evaluation.statistics import student_interval
-from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+from offbench.report.canvas import DOTS_PER_INCH, METADATA
+from offbench.studies.drawing import STYLE
 
 Say = Callable[[str], None]
 ABSENT = "–"  # noqa: RUF001 - the dash of printed tables

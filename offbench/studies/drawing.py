@@ -10,8 +10,25 @@ import numpy as np
 
 from offbench.basis.files import atomic
 from offbench.evaluation.statistics import student_interval
-from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+from offbench.report.canvas import DOTS_PER_INCH, METADATA
 
+# Set like the text of a paper, for pages on a screen. These fonts come with matplotlib.
+STYLE = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "lines.linewidth": 1.6,
+    "axes.edgecolor": "0.3",
+    "axes.linewidth": 0.8,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.7,
+    "pdf.fonttype": 42,
+}
 ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
 Say = Callable[[str], None]
 
