@@ -79,7 +79,7 @@ def figure(
 
     Args:
         kind: What to draw.
-        runs: Run folders, searched at any depth for seed-*.json, or such files; for rollouts one run, or a dataset's id.
+        runs: Run folders, searched at any depth for seed-*.json, or such files; for rollouts a run or a dataset's id.
         output: Picture to write, KIND.png by default; a PNG, a PDF and the data as CSV of this name are made.
         size: Width in print, a column or the text of a paper in two columns; page is as high as a page.
         labels: TOML file with short names of algorithms and datasets.
@@ -121,7 +121,8 @@ def _drawn(
         return improvement_figure.draw(records, size, names, over_whom=over)
     if kind == "budget":
         return budget_figure.draw(records, size, names, pulls=pulls)
-    return (aggregate_figure if kind == "intervals" else profile_figure).draw(records, size, names)
+    draw = aggregate_figure.draw if kind == "intervals" else profile_figure.draw
+    return draw(records, size, names)
 
 
 def _rollouts(runs: tuple[Path, ...], episodes: int) -> Rollouts:

@@ -33,7 +33,9 @@ class Rollouts:
 
 
 def draw(rollouts: Rollouts, size: Size = "two-column", *, frames: int = 8) -> Drawn:
-    """A strip of ``frames`` pictures for each episode, evenly from first to last, and a row for each picture.
+    """A strip of ``frames`` pictures for each episode, evenly from first to last state, and a row for each picture.
+
+    The last picture is as near the end as whole steps between pictures allow.
 
     Raises:
         OffbenchError: fewer than two pictures are asked for, the episodes do not tell the simulator's state, or nothing
@@ -49,18 +51,18 @@ def draw(rollouts: Rollouts, size: Size = "two-column", *, frames: int = 8) -> D
     with print_style():
         figure = blank(width, height)
         for line, (episode, name) in enumerate(zip(rollouts.episodes, rollouts.names, strict=True)):
-            steps = np.unique(np.linspace(0, episode.steps, frames).round().astype(int))
-            # What is drawn is the last of as many equal parts, so that the last picture is the last state.
-            shown = film(rollouts.task, episode, every=1, most=episode.steps + 1, size=PIXELS).frames
-            for column, step in enumerate(steps):
+            every = max(1, episode.steps // (frames - 1))
+            shown = film(rollouts.task, episode, every=every, most=frames, size=PIXELS).frames
+            for column, picture in enumerate(shown):
+                step = column * every
                 axes = figure.add_subplot(len(rollouts.episodes), frames, line * frames + column + 1)
-                axes.imshow(shown[step])
+                axes.imshow(picture)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
                 axes.set_title(
                     f"step {step}" if column else name, pad=2, fontsize=7, loc="center" if column else "left"
                 )
-                rows.append({"episode": name, "step": int(step), "return": float(episode.returns[0])})
+                rows.append({"episode": name, "step": step, "return": float(episode.returns[0])})
     return Drawn(figure, rows)
 
 
