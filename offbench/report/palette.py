@@ -74,8 +74,8 @@ KNOWN = {
 def style_of(algorithm: str) -> Style:
     """The style of an algorithm by its name, whatever else is drawn.
 
-    One that is not of the package has a style by the digest of its name; a configuration of one that is, labelled
-    ``bc (top_fraction=0.1)``, has the colour of the algorithm and dashes and marker by the digest of the label.
+    One that is not of the package has a style by the digest of its name, and so has a configuration of one that is,
+    labelled ``bc (top_fraction=0.1)``.
     """
     return KNOWN.get(algorithm) or next(_candidates(algorithm))
 
@@ -83,14 +83,17 @@ def style_of(algorithm: str) -> Style:
 def styles_of(algorithms: Iterable[str]) -> dict[str, Style]:
     """The styles of the algorithms of one figure, by name, in the order given.
 
-    Each has that of `style_of`, unless it looks like another one's. Then the one that the package does not know gives
-    way, of two such the one that is later in the alphabet.
+    Each has that of `style_of`, unless it has the colour of another one or is like it in grey. Then the one that the
+    package does not know gives way, of two such the one that is later in the alphabet. Where there are more algorithms
+    than colours they differ in dashes and marker.
     """
     names = list(dict.fromkeys(algorithms))
     taken = {name: KNOWN[name] for name in names if name in KNOWN}
     for name in sorted(set(names) - taken.keys()):
-        free = (style for style in _candidates(name) if all(apart(style, other) for other in taken.values()))
-        taken[name] = next(free, style_of(name))
+        free = [style for style in _candidates(name) if all(apart(style, other) for other in taken.values())]
+        colors = {style.color for style in taken.values()}
+        unlike = (style for style in free if style.color not in colors)
+        taken[name] = next(unlike, free[0] if free else style_of(name))
     return {name: taken[name] for name in names}
 
 
@@ -113,16 +116,8 @@ def _linear(value: float) -> float:
 
 def _candidates(name: str) -> Iterator[Style]:
     """Every style once, the one that the name has by itself first."""
-    known = KNOWN.get(name.partition(" (")[0])
     start = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8])
     every = [Style(*parts) for parts in itertools.product(COLORS, DASHES, MARKERS)]
     # A stride that has no factor in common with the count visits all, neighbours far from each other.
     stride = 127
-    order = [every[(start + place * stride) % len(every)] for place in range(len(every))]
-    if known is None:
-        yield from order
-        return
-    own = [style for style in order if style.color == known.color and style.dash != known.dash]
-    own = [style for style in own if style.marker != known.marker]
-    yield from own
-    yield from (style for style in order if style not in own)
+    yield from (every[(start + place * stride) % len(every)] for place in range(len(every)))

@@ -39,8 +39,13 @@ def mean_cell(values: Sequence[float]) -> str:
     if not known.size:
         return ABSENT
     interval = student_interval(known)
-    shown = f"{known.mean():.3g}"
-    return shown if interval is None else f"{shown} [{interval[0]:.3g}, {interval[1]:.3g}]"
+    shown = _three(float(known.mean()))
+    return shown if interval is None else f"{shown} [{_three(interval[0])}, {_three(interval[1])}]"
+
+
+def _three(value: float) -> str:
+    """Three digits, or all of a whole number that has more."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def figure(panels: int) -> tuple[Any, Any, Any]:

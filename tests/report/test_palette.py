@@ -101,11 +101,10 @@ def test_the_unknown_one_gives_way() -> None:
     assert styles_of([collides]) == {collides: style_of(collides)}
 
 
-def test_a_configuration_has_the_colour_of_its_algorithm() -> None:
-    for name, style in KNOWN.items():
-        variant = style_of(f"{name} (top_fraction=0.1)")
-        assert variant.color == style.color
-        assert apart(variant, style)
+def test_configurations_of_one_algorithm_have_colours_of_their_own() -> None:
+    names = ["mopo", *(f"mopo (penalty={penalty})" for penalty in "abcdefg")]
+    assert len({style.color for style in styles_of(names).values()}) == len(COLORS)
+    assert styles_of(names)["mopo"] == KNOWN["mopo"]
 
 
 def test_styles_are_the_same_in_every_process() -> None:
