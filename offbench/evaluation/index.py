@@ -14,16 +14,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-
-import numpy as np
-from pydantic import ValidationError
 
 from offbench.basis.files import cache_folder, identity
 from offbench.evaluation import record as record_module
+from offbench.evaluation import rows as rows_module
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.record_files import distinct, read_record, record_files
+from offbench.evaluation.record_files import check_distinct, read_record, record_files
+from offbench.evaluation.rows import Curve, Row, curve_of, run_row
 
 # Rows that are asked for, and written, at a time: what is lost of a first reading that is interrupted.
 BATCH = 500
@@ -40,35 +39,25 @@ _ELSEWHERE = {
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Means of all evaluations of a run, one entry an evaluation, in the order of their steps.
-
-    Attributes:
-        steps: gradient updates done before it.
-        returns: mean over its episodes of the undiscounted returns.
-        lengths: mean over its episodes of the environment steps.
-        episodes: how many.
-    """
-
-    steps: tuple[int, ...]
-    returns: tuple[float, ...]
-    lengths: tuple[float, ...]
-    episodes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class IndexedRun:
     """What tables and data frames show of a record.
 
     Attributes:
         path: the file, as it was reached.
-        record: with the best and the last of its evaluations alone, and without losses.
+        row: what `offbench.evaluation.rows.run_row` says of it.
         curve: means of all its evaluations.
+        text: the record as JSON, with the best and the last of its evaluations alone, and without losses.
     """
 
     path: Path
-    record: RunRecord
+    row: Row
     curve: Curve
+    text: str
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The record with the best and the last of its evaluations alone, and without losses."""
+        return RunRecord.model_validate_json(self.text, strict=True)
 
 
 def read_indexed(paths: Iterable[Path]) -> list[IndexedRun]:
@@ -85,7 +74,7 @@ def read_indexed(paths: Iterable[Path]) -> list[IndexedRun]:
         runs = list(_runs(index, files, states))
     finally:
         index.close()
-    distinct((run.path, run.record) for run in runs)
+    check_distinct((run.path, run.row) for run in runs)
     return runs
 
 
@@ -96,10 +85,11 @@ def _runs(index: _Index, files: Mapping[str, Path], states: Mapping[str, str]) -
         known = index.get({real: states[real] for real in batch})
         new: dict[str, tuple[str, str]] = {}
         for real in batch:
-            run = _decoded(files[real], known[real]) if real in known else None
-            if run is None:
-                run = _indexed(files[real], read_record(files[real]))
-                new[real] = (states[real], _encoded(run))
+            if real in known:
+                yield _decoded(files[real], known[real])
+                continue
+            run = _indexed(files[real], read_record(files[real]))
+            new[real] = (states[real], _encoded(run))
             yield run
         index.put(new)
 
@@ -115,39 +105,27 @@ def _state(real: str) -> str:
 @cache
 def _reader() -> str:
     """SHA-256 of the code that decides what is in the index."""
-    sources = (Path(file).read_bytes() for file in (__file__, record_module.__file__))
+    sources = (Path(file).read_bytes() for file in (__file__, record_module.__file__, rows_module.__file__))
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 
 def _indexed(path: Path, record: RunRecord) -> IndexedRun:
-    evaluations = record.evaluations
-    curve = Curve(
-        tuple(evaluation.step for evaluation in evaluations),
-        tuple(float(np.mean(evaluation.returns)) for evaluation in evaluations),
-        tuple(float(np.mean(evaluation.lengths)) for evaluation in evaluations),
-        tuple(len(evaluation.returns) for evaluation in evaluations),
-    )
     best = record.best
-    kept = [evaluation for evaluation in evaluations if evaluation is best or evaluation is evaluations[-1]]
-    return IndexedRun(path, record.model_copy(update={"evaluations": kept, "losses": []}), curve)
+    kept = [one for one in record.evaluations if one is best or one is record.evaluations[-1]]
+    text = record.model_copy(update={"evaluations": kept, "losses": []}).model_dump_json()
+    return IndexedRun(path, run_row(record), curve_of(record), text)
 
 
 def _encoded(run: IndexedRun) -> str:
-    curve = [run.curve.steps, run.curve.returns, run.curve.lengths, run.curve.episodes]
-    return f"{run.record.model_dump_json()}\n{json.dumps(curve)}"
+    curve = run.curve
+    rest = json.dumps([run.row, curve.steps, curve.returns, curve.lengths, curve.episodes])
+    return f"{run.text}\n{rest}"
 
 
-def _decoded(path: Path, text: str) -> IndexedRun | None:
-    record, _, curve = text.partition("\n")
-    try:
-        # The index is this program's own and its checksum was right; fields are checked all the same.
-        return IndexedRun(
-            path,
-            RunRecord.model_validate_json(record, strict=True),
-            Curve(*(tuple(part) for part in json.loads(curve))),
-        )
-    except (ValidationError, ValueError, TypeError):
-        return None
+def _decoded(path: Path, entry: str) -> IndexedRun:
+    text, _, rest = entry.partition("\n")
+    row, *curve = json.loads(rest)
+    return IndexedRun(path, row, Curve(*(tuple(part) for part in curve)), text)
 
 
 class _Index:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -221,7 +222,7 @@ class RunRecord(_Strict):
     @property
     def best(self) -> EvaluationRecord | None:
         """The evaluation with the highest mean return, the first of several; None where there is none."""
-        return max(self.evaluations, key=lambda evaluation: np.mean(evaluation.returns), default=None)
+        return max(self.evaluations, key=lambda one: math.fsum(one.returns) / len(one.returns), default=None)
 
     @property
     def best_score(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -70,26 +70,41 @@ def read_records(paths: Iterable[Path]) -> list[RunRecord]:
         OffbenchError: a path is missing, a folder has no record, a record is wrong (see ``read_record``), or two files
             hold the same seed of the same run.
     """
-    return distinct([(file, read_record(file)) for file in record_files(paths).values()])
+    files = record_files(paths)
+    records = [read_record(file) for file in files.values()]
+    check_distinct(
+        (
+            file,
+            {
+                "benchmark_digest": record.benchmark_digest,
+                "method_digest": record.method_digest,
+                "seed": record.seed,
+                "algorithm": record.algorithm,
+                "dataset": record.dataset,
+            },
+        )
+        for file, record in zip(files.values(), records, strict=True)
+    )
+    return records
 
 
-def distinct(records: Iterable[tuple[Path, RunRecord]]) -> list[RunRecord]:
-    """The records.
+def check_distinct(runs: Iterable[tuple[Path, Mapping[str, object]]]) -> None:
+    """Refuse two files with the same seed of the same run.
+
+    Args:
+        runs: for each file benchmark_digest, method_digest, seed, algorithm and dataset of its record.
 
     Raises:
-        OffbenchError: two files hold the same seed of the same run.
+        OffbenchError: two have the same digests and seed.
     """
-    found = []
-    seen: dict[tuple[str, str, int], Path] = {}
-    for file, record in records:
-        earlier = seen.setdefault((record.benchmark_digest, record.method_digest, record.seed), file)
+    seen: dict[tuple[object, object, object], Path] = {}
+    for file, run in runs:
+        earlier = seen.setdefault((run["benchmark_digest"], run["method_digest"], run["seed"]), file)
         if earlier is not file:
             raise OffbenchError(
                 f"{earlier} and {file} are the same run with the same seed "
-                f"({record.algorithm} on {record.dataset}, seed {record.seed}); name one of them"
+                f"({run['algorithm']} on {run['dataset']}, seed {run['seed']}); name one of them"
             )
-        found.append(record)
-    return found
 
 
 def record_files(paths: Iterable[Path]) -> dict[str, Path]:

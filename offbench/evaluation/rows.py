@@ -1,48 +1,51 @@
-"""Run records as rows of plain values, for data frames, CSV and JSON: one a record, or one an evaluation."""
+"""A run record as a row of plain values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Literal, get_args
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from offbench.errors import UnknownNameError
-from offbench.evaluation.index import IndexedRun
 from offbench.evaluation.record import RunRecord
 
-Value = str | int | float | bool | datetime | None
-Per = Literal["run", "evaluation"]
+Value = str | int | float | bool | None
+Row = dict[str, Value]
 
 
-def rows(runs: Sequence[IndexedRun], per: Per = "run") -> list[dict[str, Value]]:
-    """Rows in the order of the runs, and of the steps within one; all have the same columns.
+@dataclass(frozen=True)
+class Curve:
+    """Means of all evaluations of a run, one entry an evaluation, in the order of their steps.
 
-    A configuration's fields are columns ``config.NAME``, nested ones ``config.NAME.INNER``; what a record lacks is
-    None, as are the scores of a run that was never evaluated. Lists are JSON.
-
-    Args:
-        runs: records.
-        per: ``run`` for a row a record, ``evaluation`` for a row an evaluation.
-
-    Raises:
-        UnknownNameError: ``per`` is neither.
+    Attributes:
+        steps: gradient updates done before it.
+        returns: mean over its episodes of the undiscounted returns.
+        lengths: mean over its episodes of the environment steps.
+        episodes: how many.
     """
-    if per not in get_args(Per):
-        raise UnknownNameError("kind of rows", per, get_args(Per))
-    found = [row for run in runs for row in ([_run(run)] if per == "run" else _evaluations(run))]
-    columns: dict[str, None] = {}
-    for keys in dict.fromkeys(tuple(row) for row in found):
-        columns |= dict.fromkeys(keys)
-    ordered = [name for name in columns if "." not in name] + sorted(name for name in columns if "." in name)
-    return [{name: row.get(name) for name in ordered} for row in found]
+
+    steps: tuple[int, ...]
+    returns: tuple[float, ...]
+    lengths: tuple[float, ...]
+    episodes: tuple[int, ...]
 
 
-def flat(values: Mapping[str, JsonValue], prefix: str) -> dict[str, Value]:
+def curve_of(record: RunRecord) -> Curve:
+    """The means of a record's evaluations."""
+    evaluations = record.evaluations
+    return Curve(
+        tuple(evaluation.step for evaluation in evaluations),
+        tuple(math.fsum(evaluation.returns) / len(evaluation.returns) for evaluation in evaluations),
+        tuple(sum(evaluation.lengths) / len(evaluation.lengths) for evaluation in evaluations),
+        tuple(len(evaluation.returns) for evaluation in evaluations),
+    )
+
+
+def flat(values: Mapping[str, JsonValue], prefix: str) -> Row:
     """Fields of nested objects under dotted names, lists as JSON."""
-    found: dict[str, Value] = {}
+    found: Row = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
@@ -52,9 +55,13 @@ def flat(values: Mapping[str, JsonValue], prefix: str) -> dict[str, Value]:
     return found
 
 
-def what_was_run(record: RunRecord) -> dict[str, Value]:
-    """What runs are told apart by: algorithm, data, task, seed, steps, configuration."""
-    task = record.task
+def run_row(record: RunRecord) -> Row:
+    """What there is to know of a run but its curve; None stands for what it lacks, such as scores without evaluations.
+
+    A configuration's fields are ``config.NAME``, nested ones ``config.NAME.INNER``; lists are JSON, times ISO 8601.
+    """
+    task, best = record.task, record.best
+    last = record.evaluations[-1] if record.evaluations else None
     return {
         "algorithm": record.algorithm,
         "dataset": record.dataset,
@@ -63,21 +70,13 @@ def what_was_run(record: RunRecord) -> dict[str, Value]:
         "seed": record.seed,
         "steps": record.steps,
         "tuning_runs": record.tuning_runs,
-        **flat(record.config, "config."),
-    }
-
-
-def _run(run: IndexedRun) -> dict[str, Value]:
-    record, task, best = run.record, run.record.task, run.record.best
-    last = record.evaluations[-1] if record.evaluations else None
-    return what_was_run(record) | {
         "final_score": record.final_score if last else None,
         "best_score": record.best_score if best else None,
         "best_step": best.step if best else None,
-        "final_return": run.curve.returns[-1] if last else None,
-        "final_length": run.curve.lengths[-1] if last else None,
+        "final_return": math.fsum(last.returns) / len(last.returns) if last else None,
+        "final_length": sum(last.lengths) / len(last.lengths) if last else None,
         "episodes": len(last.returns) if last else None,
-        "evaluations": len(run.curve.steps),
+        "evaluations": len(record.evaluations),
         "environment": task.environment if task else None,
         "episode_limit": task.episode_limit if task else None,
         "low": task.low if task else None,
@@ -85,7 +84,7 @@ def _run(run: IndexedRun) -> dict[str, Value]:
         "group_size": record.group_size,
         "wall_seconds": record.wall_seconds,
         "evaluation_seconds": record.evaluation_seconds,
-        "created": record.created,
+        "created": record.created.isoformat(),
         "dataset_digest": record.dataset_digest,
         "algorithm_digest": record.algorithm_digest,
         "code_digest": record.code_digest,
@@ -94,28 +93,37 @@ def _run(run: IndexedRun) -> dict[str, Value]:
         "method_digest": record.method_digest,
         "git_commit": record.git_commit,
         "notes": "; ".join(record.notes),
-        "path": str(run.path),
+        **flat(record.config, "config."),
         **flat(dict(record.hardware), "hardware."),
         **flat(dict(record.packages), "packages."),
         **(flat(dict(task.simulators), "simulators.") if task else {}),
     }
 
 
-def _evaluations(run: IndexedRun) -> list[dict[str, Value]]:
-    record, curve, task = run.record, run.curve, run.record.task
-    shared = what_was_run(record) | {
-        "benchmark_digest": record.benchmark_digest,
-        "method_digest": record.method_digest,
-        "path": str(run.path),
-    }
-    return [
-        shared
-        | {
-            "step": curve.steps[i],
-            "score": 100 * (curve.returns[i] - task.low) / (task.high - task.low) if task else None,
-            "return": curve.returns[i],
-            "length": curve.lengths[i],
-            "episodes": curve.episodes[i],
-        }
-        for i in range(len(curve.steps))
-    ]
+# What a row of one evaluation says of its run.
+SHARED = (
+    "algorithm",
+    "dataset",
+    "dataset_revision",
+    "task",
+    "seed",
+    "steps",
+    "tuning_runs",
+    "benchmark_digest",
+    "method_digest",
+    "path",
+)
+
+
+def evaluation_rows(row: Row, curve: Curve) -> list[Row]:
+    """A row for each evaluation of a run: what was run, the step, and the means over its episodes."""
+    shared = {name: value for name, value in row.items() if name in SHARED or name.startswith("config.")}
+    low, high = row["low"], row["high"]
+    found: list[Row] = []
+    for i, step in enumerate(curve.steps):
+        assert isinstance(low, float | int)  # a record with evaluations has a task
+        assert isinstance(high, float | int)
+        score = 100 * (curve.returns[i] - low) / (high - low)
+        means: Row = {"score": score, "return": curve.returns[i], "length": curve.lengths[i]}
+        found.append(shared | {"step": step, "episodes": curve.episodes[i]} | means)
+    return found

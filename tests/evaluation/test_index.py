@@ -46,7 +46,7 @@ def same_as_the_records(runs: Path) -> None:
             update={"evaluations": [], "losses": []}
         )
         assert list(run.curve.steps) == [evaluation.step for evaluation in record.evaluations]
-        assert list(run.curve.returns) == [np.mean(evaluation.returns) for evaluation in record.evaluations]
+        assert list(run.curve.returns) == pytest.approx([np.mean(one.returns) for one in record.evaluations])
         assert list(run.curve.episodes) == [len(evaluation.returns) for evaluation in record.evaluations]
 
 
