@@ -12,6 +12,7 @@ import tyro
 
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
+from offbench.cli.report_compare import compare
 from offbench.cli.report_figure import curves, figure
 from offbench.evaluation.record_files import read_records
 from offbench.report.rendering import Format, render
@@ -43,4 +44,4 @@ def table(runs: Runs, /, format: Format = "terminal", output: Path | None = None
     print(f"wrote {plain(output)}", file=sys.stderr)
 
 
-commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves, "figure": figure}
+commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves, "figure": figure, "compare": compare}

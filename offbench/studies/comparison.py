@@ -17,7 +17,7 @@ from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
-from offbench.evaluation.statistics import student_interval
+from offbench.evaluation.statistics import caution, student_interval
 from offbench.report.canvas import DOTS_PER_INCH, METADATA
 from offbench.studies.drawing import STYLE
 
@@ -183,6 +183,9 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     ]
     lines += _table(comparison, found, best)
     lines += ["", *(f"- {each.name}: {_flags(each.settings)}" for each in comparison.methods if each.name in found)]
+    for name, records in found.items():
+        if warning := caution([record.final_score for record in records]):
+            lines += ["", f"{name}: {warning}."]
     if comparison.settings:
         lines += ["", f"All of them: {_flags(comparison.settings)}."]
     if len({record.code_digest for records in found.values() for record in records}) > 1:
