@@ -15,8 +15,8 @@ from offbench.report.at_hand import DataScores, data_scores
 from offbench.report.canvas import Drawn, Size, check_output, legend, name_axes, panels, print_style, text, title, write
 from offbench.report.groups import Group, group
 from offbench.report.labels import Labels, read_labels
-from offbench.report.naming import algorithm_labels, dataset_labels
-from offbench.report.palette import Style, styles_of
+from offbench.report.naming import algorithm_labels, algorithm_styles, dataset_labels
+from offbench.report.palette import Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def draw(
     groups, notes = group(records)
     labels = labels or read_labels(None)
     algorithms, datasets = algorithm_labels(groups, labels), dataset_labels(groups, labels)
-    styles = styles_of(sorted(algorithms, key=labels.order))
+    styles = algorithm_styles(groups, labels)
     rows: list[dict[str, object]] = []
     with print_style():
         figure, axes = panels(len(datasets), size)

@@ -13,8 +13,8 @@ from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.report.groups import group
 from offbench.report.labels import Labels
-from offbench.report.naming import algorithm_labels, dataset_labels
-from offbench.report.palette import Style, styles_of
+from offbench.report.naming import algorithm_labels, algorithm_styles, dataset_labels
+from offbench.report.palette import Style
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -26,20 +26,17 @@ class FinalScores:
 
     Attributes:
         algorithms: label of each algorithm by its name, in the order of figures.
+        styles: of each algorithm by its name.
         datasets: label of each dataset by its name.
         scores: by algorithm's name, for each dataset (runs,), one mean score a seed.
         notes: what was left out, a sentence each.
     """
 
     algorithms: Mapping[str, str]
+    styles: Mapping[str, Style]
     datasets: Mapping[str, str]
     scores: Mapping[str, Sequence[Float64[Array, " runs"]]]
     notes: tuple[str, ...]
-
-    @property
-    def styles(self) -> dict[str, Style]:
-        """By algorithm's name."""
-        return styles_of(self.algorithms)
 
 
 def final_scores(records: Sequence[RunRecord], labels: Labels) -> FinalScores:
@@ -51,7 +48,7 @@ def final_scores(records: Sequence[RunRecord], labels: Labels) -> FinalScores:
     groups, notes = group(records)
     datasets = dataset_labels(groups, labels)
     cells = {(one.algorithm, one.dataset): np.array([r.final_score for r in one.records]) for one in groups}
-    names = sorted(dict.fromkeys(one.algorithm for one in groups), key=labels.order)
+    names = list(algorithm_styles(groups, labels))
     complete = [name for name in names if all((name, dataset) in cells for dataset in datasets)]
     notes += [
         f"left out, because it has no runs on {', '.join(d for d in datasets if (name, d) not in cells)}: {name}"
@@ -63,9 +60,11 @@ def final_scores(records: Sequence[RunRecord], labels: Labels) -> FinalScores:
             f"no algorithm has runs on all {len(datasets)} datasets, so that there is nothing to compare over them; "
             "name runs that cover the same datasets"
         )
-    shown = algorithm_labels([one for one in groups if one.algorithm in complete], labels)
+    kept = [one for one in groups if one.algorithm in complete]
+    shown, styles = algorithm_labels(kept, labels), algorithm_styles(kept, labels)
     return FinalScores(
         {name: shown[name] for name in complete},
+        styles,
         datasets,
         {name: [cells[name, dataset] for dataset in datasets] for name in complete},
         tuple(notes),
