@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from offbench.cli.leaderboard_run import run_suite
+from offbench.cli.leaderboard_submit import submit, verify_entry
 
 commands: dict[str, Callable[..., Any]] = {
     "run": run_suite,
+    "submit": submit,
+    "verify": verify_entry,
 }
