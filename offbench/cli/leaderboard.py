@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from offbench.cli.leaderboard_retrain import retrain_entry
 from offbench.cli.leaderboard_run import run_suite
 from offbench.cli.leaderboard_submit import submit, verify_entry
 
@@ -12,4 +13,5 @@ commands: dict[str, Callable[..., Any]] = {
     "run": run_suite,
     "submit": submit,
     "verify": verify_entry,
+    "retrain": retrain_entry,
 }

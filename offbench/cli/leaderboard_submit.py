@@ -84,7 +84,7 @@ def verify_entry(
     """
     if add and results is None:
         raise OffbenchError("say with --results where the entry is to be added")
-    settings = Settings(episodes=_positive(episodes), start_seed=_seed(seed_file))
+    settings = Settings(episodes=_positive(episodes), start_seed=seed_of(seed_file))
     verdict = verify(entry, results, settings, again=again, say=_say)
     show(verdict)
     if output is not None:
@@ -102,14 +102,14 @@ def show(verdict: Verification) -> None:
         print(f"{'ok     ' if check.passed else 'REFUSED'} {check.name}: {plain(check.message)}")
     for each in verdict.remeasured:
         print(
-            f"        {plain(each.dataset)}: claimed {each.claimed:.1f}, measured {each.measured:.1f} over {each.seeds} x "
-            f"{each.episodes} episodes (p = {each.p_value:.2g}), replayed {each.replayed:.1f}"
+            f"        {plain(each.dataset)}: claimed {each.claimed:.1f}, measured {each.measured:.1f} over {each.seeds} "
+            f"x {each.episodes} episodes (p = {each.p_value:.2g}), replayed {each.replayed:.1f}"
         )
     for again in verdict.retrained:
         claimed, measured = (sum(scores) / len(scores) for scores in (again.claimed, again.measured))
         print(
-            f"        {plain(again.dataset)}: claimed {claimed:.1f}, trained anew {measured:.1f} over {len(again.seeds)} "
-            f"seeds (p = {again.p_value:.2g})"
+            f"        {plain(again.dataset)}: claimed {claimed:.1f}, trained anew {measured:.1f} over "
+            f"{len(again.seeds)} seeds (p = {again.p_value:.2g})"
         )
     if verdict.protections:
         print(f"sandbox: {'; '.join(map(plain, verdict.protections))}")
@@ -139,7 +139,12 @@ def _positive(episodes: int | None) -> int | None:
     return episodes
 
 
-def _seed(path: Path | None) -> int | None:
+def seed_of(path: Path | None) -> int | None:
+    """The number in a file, None where none is named.
+
+    Raises:
+        OffbenchError: it cannot be read, or holds no number that seeds can be drawn with.
+    """
     if path is None:
         return None
     try:
@@ -151,5 +156,3 @@ def _seed(path: Path | None) -> int | None:
     if not isinstance(found, int) or not 0 <= found < 2**63:
         raise OffbenchError(f"{path} holds no whole number from 0 to 2**63")
     return found
-
-

@@ -26,7 +26,7 @@ from offbench.errors import OffbenchError
 
 MANIFEST = "entry.json"
 VERDICT = "verification.json"
-_SLUG = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,150}"
+_SLUG = r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,150}"
 LAYOUT = re.compile(rf"entry\.json|records/{_SLUG}/seed-\d{{1,19}}\.json|policies/{_SLUG}/seed-\d{{1,19}}\.onnx")
 
 MEBIBYTE = 2**20

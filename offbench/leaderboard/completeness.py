@@ -38,7 +38,7 @@ def task_of(entry: SuiteTask) -> Task:
     Raises:
         OffbenchError: its dataset has no task, or there is none of that name.
     """
-    name = entry.task or card(entry.dataset).task
+    name = entry.task or card(entry.card_id).task
     if name is None:
         raise OffbenchError(f"the dataset {entry.dataset} has no task to be scored in; name one in the suite")
     return find_task(name)
@@ -71,9 +71,10 @@ def _check_budget(record: RunRecord, suite: Suite, task: SuiteTask) -> None:
             f"{where(record)} has {record.steps:,} updates and was last evaluated after {final.step:,}; "
             f"{steps:,} are the suite's"
         )
-    if len(final.returns) < suite.episodes:
+    episodes = suite.episodes_of(task)
+    if len(final.returns) < episodes:
         raise OffbenchError(
-            f"{where(record)} was scored over {len(final.returns)} episodes; at least {suite.episodes} are asked for"
+            f"{where(record)} was scored over {len(final.returns)} episodes; at least {episodes} are asked for"
         )
 
 
@@ -81,7 +82,7 @@ def check_data(contents: Contents, suite: Suite) -> str:
     """Revision of every dataset as the suite says, and its content wherever that is the same on every machine."""
     generated = []
     for task in suite.tasks:
-        found = card(task.dataset)
+        found = card(task.card_id)
         records = contents.of(task)
         for record in records:
             if record.dataset_revision != task.revision:

@@ -13,7 +13,7 @@ from offbench.evaluation.record_files import read_record
 from offbench.leaderboard.archive import MANIFEST, VERDICT
 from offbench.leaderboard.entry import Entry
 from offbench.leaderboard.results import read_model
-from offbench.leaderboard.suite import Suite, SuiteTask
+from offbench.leaderboard.suite import Suite, SuiteTask, slug_of
 
 Key = tuple[str, int]  # dataset and seed
 
@@ -79,7 +79,7 @@ def read_contents(folder: Path) -> Contents:
         if kind == "records":
             record = read_record(folder / name)
             key = record.dataset, record.seed
-            if (slug, file) != (record.dataset.replace("/", "--"), f"seed-{record.seed}.json"):
+            if (slug, file) != (slug_of(record.dataset), f"seed-{record.seed}.json"):
                 raise OffbenchError(
                     f"{name} holds the record of seed {record.seed} on {plain(record.dataset)}, whose place is "
                     "elsewhere"
@@ -100,7 +100,7 @@ def _check_list(entry: Entry, found: set[str]) -> None:
 
 def _placed(policies: dict[Key, bytes], records: dict[Key, RunRecord]) -> dict[Key, bytes]:
     """The policies by dataset and seed of the records that they belong to."""
-    places = {(dataset.replace("/", "--"), seed): (dataset, seed) for dataset, seed in records}
+    places = {(slug_of(dataset), seed): (dataset, seed) for dataset, seed in records}
     for slug, seed in sorted(policies):
         if (slug, seed) not in places:
             raise OffbenchError(f"policies/{slug}/seed-{seed}.onnx belongs to no record of the entry")
@@ -116,6 +116,8 @@ def _placed(policies: dict[Key, bytes], records: dict[Key, RunRecord]) -> dict[K
 def check_suite(contents: Contents, suite: Suite) -> str:
     """Whether suite and version are the ones that the entry says it was made for."""
     entry = contents.entry
+    if suite.kind == "time":
+        raise OffbenchError(f"{suite.name} counts seconds, which are timed on stated hardware, not handed in")
     if (entry.suite, entry.suite_version) != (suite.name, suite.version):
         raise OffbenchError(
             f"the entry is for version {entry.suite_version} of {plain(entry.suite)}, and this is version "

@@ -136,7 +136,7 @@ def _played(
     protections: tuple[str, ...] = ()
     try:
         for task in suite.tasks:
-            episodes = settings.episodes or suite.episodes
+            episodes = settings.episodes or suite.episodes_of(task)
             played, protections = remeasuring.play(contents, task, episodes, start_seed, settings.limits, say)
             remeasuring.check_repetition(task, played)
             remeasured.append(remeasuring.compare(task.dataset, played, generator))
