@@ -102,8 +102,8 @@ def show(verdict: Verification) -> None:
         print(f"{'ok     ' if check.passed else 'REFUSED'} {check.name}: {plain(check.message)}")
     for each in verdict.remeasured:
         print(
-            f"        {plain(each.dataset)}: claimed {each.claimed:.1f}, measured {each.measured:.1f} over {each.seeds} "
-            f"x {each.episodes} episodes (p = {each.p_value:.2g}), replayed {each.replayed:.1f}"
+            f"        {plain(each.dataset)}: claimed {each.claimed:.1f}, measured {each.measured:.1f} over "
+            f"{each.seeds} x {each.episodes} episodes (p = {each.p_value:.2g}), replayed {each.replayed:.1f}"
         )
     for again in verdict.retrained:
         claimed, measured = (sum(scores) / len(scores) for scores in (again.claimed, again.measured))

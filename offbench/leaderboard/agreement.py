@@ -22,7 +22,7 @@ import numpy as np
 from offbench.basis.shapes import Array
 
 FALSE_ALARMS = 0.01  # honest entries that are refused by these tests, at most
-FIRST, MORE = 999, 40_000  # permutations: the first say whether the others are needed
+FIRST, MORE = 999, 20_000  # permutations: the first say whether the others are needed
 NEEDED = 0.05
 ROUNDING = 0.1  # points of score: smaller differences of an episode are taken for rounding
 _CHUNK = 2_000_000  # numbers drawn at a time

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
@@ -186,24 +186,25 @@ def _check_folder(path: Path, name: str) -> None:
 class _Bounded(io.RawIOBase):
     """The bytes of a packed file, and an end with a sentence where they become too many."""
 
-    def __init__(self, path: Path, source: IO[bytes], most: int) -> None:
+    def __init__(self, path: Path, source: gzip.GzipFile | IO[bytes], most: int) -> None:
         self._path, self._source, self._left, self._most = path, source, most, most
 
     def readable(self) -> bool:
         """It is read."""
         return True
 
-    def read(self, size: int = -1, /) -> bytes:
-        """At most ``size`` bytes.
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer as far as there are bytes.
 
         Raises:
             OffbenchError: more were read than any entry of this packed size has.
         """
-        got = self._source.read(min(size, MEBIBYTE) if size >= 0 else MEBIBYTE)
+        got = self._source.read(len(buffer))
         self._left -= len(got)
         if self._left < 0:
             raise OffbenchError(f"{self._path} unpacks to more than {self._most:,} bytes; that is taken for a bomb")
-        return got
+        buffer[: len(got)] = got
+        return len(got)
 
 
 @contextmanager
@@ -214,7 +215,7 @@ def _tar(path: Path) -> Iterator[tarfile.TarFile]:
         size = path.stat().st_size
         most = min(LARGEST_ENTRY, max(MOST_SHRINKING * size, MEBIBYTE)) + MEBIBYTE
         source = gzip.GzipFile(fileobj=packed) if is_gzip else packed
-        bounded = io.BufferedReader(_Bounded(path, source, most))  # type: ignore[arg-type]
+        bounded = io.BufferedReader(_Bounded(path, source, most))
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             yield archive
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def read_contents(folder: Path) -> Contents:
         OffbenchError: ``entry.json`` or a record is none of this schema, a file is missing, is not listed, has other
             bytes than its digest says, or lies where it does not belong.
     """
+    try:
+        return _read(folder)
+    except OffbenchError as error:  # of an archive, the folder is a temporary one
+        raise OffbenchError(str(error).replace(f"{folder}{os.sep}", "")) from error
+
+
+def _read(folder: Path) -> Contents:
     entry = read_model(Entry, folder / MANIFEST)
     found = {
         path.relative_to(folder).as_posix()
