@@ -152,6 +152,14 @@ def retrained_p_values(
     return _share(together), singly
 
 
+def claims_are_reached(together: float, singly: Mapping[str, float]) -> bool:
+    """Whether training anew gives what was claimed, by p-values as `retrained_p_values` gives them.
+
+    Half of `FALSE_ALARMS` goes to all tasks together, half to the tasks one by one, by Holm's procedure.
+    """
+    return together > FALSE_ALARMS / 2 and not holm(singly, FALSE_ALARMS / 2)
+
+
 def _share(values: Array) -> float:
     """Of the values that are at least the first one, which is among them."""
     return float((values >= values[0] - 1e-12 * abs(values[0])).mean())

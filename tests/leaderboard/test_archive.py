@@ -98,7 +98,7 @@ BAD = {
     "tar twice": (lambda p: tarred(p, "entry.json", "entry.json"), "holds entry.json twice"),
     "bomb in a tar": (long_stream, "taken for a bomb|can be read|no entry.json"),
     "bytes that are no tar": (lambda p: p.write_bytes(gzip.compress(os.urandom(5000))) and p, "can be read|no entry"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)

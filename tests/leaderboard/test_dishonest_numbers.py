@@ -108,37 +108,67 @@ CASES = {
     "aggregate in entry.json": (lambda d: d.entry.update(score=99.0), "is no entry: score: Extra inputs"),
     "record of an old schema": (first(schema_version=0), "has schema version 0"),
     "edited aggregate": (first(mean_score=99.0), "mean_score: Extra inputs are not permitted"),
-    "NaN": (returns(lambda r: [float("nan"), *r[1:]]), "not a valid run record: evaluations.0.returns.0: Input should be a finite"),
+    "NaN": (
+        returns(lambda r: [float("nan"), *r[1:]]),
+        "not a valid run record: evaluations.0.returns.0: Input should be a finite",
+    ),
     "configuration without its digest": (first(config={"batch_size": 1}), "config_digest is not the digest of config"),
     "pickle as a record": (replaced(RECORD, b"\x80\x04\x95\x10."), "is not a run record: it is not JSON"),
     "pickle as a policy": (replaced(POLICY, b"\x80\x04\x95\x10."), "is no ONNX model"),
     "bare JSON as a policy": (replaced(POLICY, b"{}"), "is no ONNX model"),
     "record of another seed": (first(seed=1), "holds the record of seed 1 on .*, whose place is elsewhere"),
     "a file that is missing": (lambda d: d.entry.update(files={}) or setattr(d, "listed", False), "does not list"),
-    "a readme with a table": (lambda d: d.others.update({"README.md": b"mean 99"}), "README.md, which is no file of an"),
+    "a readme with a table": (
+        lambda d: d.others.update({"README.md": b"mean 99"}),
+        "README.md, which is no file of an",
+    ),
     "verdict of its own": (lambda d: d.others.update({"verification.json": b"{}"}), "brings its own verification.json"),
     "policies of some records": (lambda d: d.policies.pop((PENDULUM, 1)), "seed-1.onnx is missing: an entry has the"),
     "policy without a record": (lambda d: d.records.pop((MAZE, 2)), "seed-2.onnx belongs to no record"),
     "address that runs code": (lambda d: d.entry.update(paper="javascript:alert(1)"), "is no entry: paper"),
     # all of the suite
-    "another version of the suite": (lambda d: d.entry.update(suite_version=2), "for version 2 of tiny, and this is version 1"),
-    "missing task": (lambda d: [d.records.pop((MAZE, s)) and d.policies.pop((MAZE, s)) for s in range(3)], "stitch-v0 has the seeds none"),
-    "missing seed": (lambda d: d.records.pop((PENDULUM, 1)) and d.policies.pop((PENDULUM, 1)), "has the seeds 0, 2; at least 3"),
-    "too few seeds": (lambda d: d.records.pop((PENDULUM, 2)) and d.policies.pop((PENDULUM, 2)), "has the seeds 0, 1; at least 3"),
+    "another version of the suite": (
+        lambda d: d.entry.update(suite_version=2),
+        "for version 2 of tiny, and this is version 1",
+    ),
+    "missing task": (
+        lambda d: [d.records.pop((MAZE, s)) and d.policies.pop((MAZE, s)) for s in range(3)],
+        "stitch-v0 has the seeds none",
+    ),
+    "missing seed": (
+        lambda d: d.records.pop((PENDULUM, 1)) and d.policies.pop((PENDULUM, 1)),
+        "has the seeds 0, 2; at least 3",
+    ),
+    "too few seeds": (
+        lambda d: d.records.pop((PENDULUM, 2)) and d.policies.pop((PENDULUM, 2)),
+        "has the seeds 0, 1; at least 3",
+    ),
     "fewer updates": (first(steps=STEPS + 1), "has 101 updates and was last evaluated after 100; 100 are the suite's"),
-    "fewer episodes": (lambda d: [d.last()[n].pop() for n in ("returns", "lengths", "environment_seeds")], f"over {EPISODES - 1} episodes"),
+    "fewer episodes": (
+        lambda d: [d.last()[n].pop() for n in ("returns", "lengths", "environment_seeds")],
+        f"over {EPISODES - 1} episodes",
+    ),
     "never evaluated": (first(evaluations=[]), "was never evaluated"),
     # data, tasks, simulators
     "another revision": (first(dataset_revision=2), "revision 2 of the dataset; the suite has revision 1"),
     "other data for one seed": (first(dataset_digest=digest_of("more")), "learned from different data"),
     "easier reference": (task_field("high", 100.0), "a task whose high is 100.0"),
     "shorter episodes": (task_field("episode_limit", 300), "a task whose episode limit is 300"),
-    "another simulator": (each(lambda r: r["task"]["simulators"].update(gymnasium="0.26.3")), "with gymnasium 0.26.3, and here"),
-    "another simulator among packages": (each(lambda r: r["packages"].update(gymnasium="0.26.3")), "among its packages, 0.26.3"),
+    "another simulator": (
+        each(lambda r: r["task"]["simulators"].update(gymnasium="0.26.3")),
+        "with gymnasium 0.26.3, and here",
+    ),
+    "another simulator among packages": (
+        each(lambda r: r["packages"].update(gymnasium="0.26.3")),
+        "among its packages, 0.26.3",
+    ),
     "chosen starts": (lambda d: d.last().update(environment_seeds=list(range(EPISODES))), "on other starts than those"),
     # method, packages, dates
     "another algorithm": (first(algorithm="td3_bc"), "was trained by td3_bc; the entry says bc"),
-    "changed source under our name": (each(lambda r: r.update(algorithm_digest=digest_of("x"))), "calls itself bc and was trained"),
+    "changed source under our name": (
+        each(lambda r: r.update(algorithm_digest=digest_of("x"))),
+        "calls itself bc and was trained",
+    ),
     "other hyperparameters for one seed": (config(batch_size=64), "different code, libraries or hyperparameters"),
     "packed in the future": (lambda d: d.entry.update(created=FUTURE), "which is to come"),
     "run after the packing": (first(created=FUTURE), "was made after the entry was packed"),
@@ -147,18 +177,33 @@ CASES = {
     # returns that cannot be
     "return above the best": (returns(lambda r: [1.0, *r[1:]]), "with the return 1, which its task cannot give"),
     "return below the worst": (returns(lambda r: [LOWEST - 1, *r[1:]]), "which its task cannot give"),
-    "maze above its steps": (returns(lambda r: [201.0, *r[1:]], MAZE), "the return 201, which its task cannot give: 0 to 200"),
-    "episode that ends too early": (lambda d: d.last()["lengths"].__setitem__(0, 50), "would have gone on to step 200|cannot give"),
+    "maze above its steps": (
+        returns(lambda r: [201.0, *r[1:]], MAZE),
+        "the return 201, which its task cannot give: 0 to 200",
+    ),
+    "episode that ends too early": (
+        lambda d: d.last()["lengths"].__setitem__(0, 50),
+        "would have gone on to step 200|cannot give",
+    ),
     "episode beyond the limit": (lambda d: d.last()["lengths"].__setitem__(0, 201), "an episode has 201 steps"),
     # spreads and copies
     "one return for all starts": (returns(lambda r: [-300.0] * len(r)), "has the return -300 in 12 of 12 episodes"),
     "few returns for many starts": (returns(lambda r: r[:4] * 3), "in 3 of 12 episodes"),
     "means closer than chance": (same_means, "lie closer together than chance lets"),
-    "a seed's returns for another seed": (lambda d: d.last(seed=1).update(returns=d.last(seed=0)["returns"]), "made of one another"),
-    "a seed's returns with noise": (returns(lambda r: np.array(honest().last(seed=1)["returns"]) + np.linspace(-1, 1, 12)), "made of one another"),
+    "a seed's returns for another seed": (
+        lambda d: d.last(seed=1).update(returns=d.last(seed=0)["returns"]),
+        "made of one another",
+    ),
+    "a seed's returns with noise": (
+        returns(lambda r: np.array(honest().last(seed=1)["returns"]) + np.linspace(-1, 1, 12)),
+        "made of one another",
+    ),
     "one task's scores in another": (pasted, "made of one another"),
-    "one policy for two seeds": (lambda d: d.policies.update({(PENDULUM, 1): d.policies[PENDULUM, 0]}), "have the same policy"),
-}  # fmt: skip
+    "one policy for two seeds": (
+        lambda d: d.policies.update({(PENDULUM, 1): d.policies[PENDULUM, 0]}),
+        "have the same policy",
+    ),
+}
 
 
 def test_the_honest_entry_is_accepted(tmp_path):

@@ -158,20 +158,38 @@ PLAYED = {
 }
 UNSEEN = {
     "custom operator": (added(node("Evil", ["zero"], ["extra"], domain="com.evil")), r"the operator Evil of com\.evil"),
-    "custom domain": (linear(W, B, opsets=[helper.make_opsetid("", 20), helper.make_opsetid("evil", 1)]), "operators of evil"),
+    "custom domain": (
+        linear(W, B, opsets=[helper.make_opsetid("", 20), helper.make_opsetid("evil", 1)]),
+        "operators of evil",
+    ),
     "old opset": (linear(W, B, opsets=[helper.make_opsetid("", 7)]), "uses opset 7; 13 to 23"),
     "loop": (loop(), "the operator Loop; a policy needs no loops"),
     "random numbers": (added(node("RandomNormal", [], ["extra"], shape=[1])), "the operator RandomNormal"),
     "external data": (linear(W, B, edits=[external]), "keeps weights in another file, which is not read"),
     "functions": (linear(W, B, edits=[function]), "defines functions of its own"),
-    "metadata": (linear(W, B, edits=[lambda m: m.metadata_props.add(key="ort_config", value="{}")]), "carries metadata"),
+    "metadata": (
+        linear(W, B, edits=[lambda m: m.metadata_props.add(key="ort_config", value="{}")]),
+        "carries metadata",
+    ),
     "texts": (added(node("Abs", ["zero"], ["extra"]), weights={"s": np.array(["x"])}), "holds texts"),
-    "a size that is not there": (linear(W, B, edits=[lambda m: m.graph.initializer[0].dims.extend([2**40])]), "which its file does not hold"),
-    "another task's sizes": (linear(np.ones((4, 2)), np.ones(2)), r"has observations of type float32 and shape \(environments, 4\)"),
-    "other inputs": (linear(W, B, edits=[lambda m: setattr(m.graph.input[0], "name", "x")]), r"maps \['x'\] to \['actions'\]"),
-    "endless memory": (model([node("Identity", ["memory.m"], ["next_memory.m"])], {}, memory=2**21), "without a fixed size"),
+    "a size that is not there": (
+        linear(W, B, edits=[lambda m: m.graph.initializer[0].dims.extend([2**40])]),
+        "which its file does not hold",
+    ),
+    "another task's sizes": (
+        linear(np.ones((4, 2)), np.ones(2)),
+        r"has observations of type float32 and shape \(environments, 4\)",
+    ),
+    "other inputs": (
+        linear(W, B, edits=[lambda m: setattr(m.graph.input[0], "name", "x")]),
+        r"maps \['x'\] to \['actions'\]",
+    ),
+    "endless memory": (
+        model([node("Identity", ["memory.m"], ["next_memory.m"])], {}, memory=2**21),
+        "without a fixed size",
+    ),
     "no graph": (b"", "is no ONNX model"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", UNSEEN)
