@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from offbench.cli.leaderboard_export import export_results
 from offbench.cli.leaderboard_retrain import retrain_entry
 from offbench.cli.leaderboard_run import run_suite
 from offbench.cli.leaderboard_submit import submit, verify_entry
@@ -14,4 +15,5 @@ commands: dict[str, Callable[..., Any]] = {
     "submit": submit,
     "verify": verify_entry,
     "retrain": retrain_entry,
+    "export": export_results,
 }

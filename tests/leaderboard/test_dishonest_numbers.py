@@ -6,10 +6,9 @@ import os
 import re
 from datetime import UTC, datetime, timedelta
 
-import honest_entries
 import numpy as np
 import pytest
-from honest_entries import EPISODES, MAZE, PENDULUM, STEPS, Draft, edited, honest, policy_of, slug, tiny
+from honest_entries import EPISODES, MAZE, PENDULUM, STEPS, Draft, edited, honest, slug, tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -323,8 +322,3 @@ def test_no_bytes_make_the_verifier_fail(content, place, tmp_path):
     folder = edited(tmp_path / "entry")
     (folder / place).write_bytes(content)
     assert refusals(folder)
-
-
-def test_policies_of_the_helper_differ():
-    assert len({policy_of(PENDULUM, seed, salt) for seed in range(3) for salt in range(2)}) == 6
-    assert honest_entries.honest().entry["method"] == "Linear"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import onnx
 import pytest
-from honest_entries import PENDULUM, SEEDS, Draft, edited, honest, linear, model, record_of, tiny, weights_of
+from honest_entries import PENDULUM, SEEDS, Draft, edited, linear, model, record_of, tiny, weights_of
 from onnx import TensorProto, helper
 
 from offbench.environments.pendulum import PendulumSimulator
@@ -239,8 +239,3 @@ def test_nothing_is_played_where_numbers_are_refused(tmp_path, monkeypatch):
     found = verdict(tmp_path, lambda draft: draft.last().update(environment_seeds=list(range(12))))
     assert not found.accepted
     assert not found.remeasured
-
-
-def test_a_draft_is_a_copy():
-    honest().records.clear()
-    assert honest().records

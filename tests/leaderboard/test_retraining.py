@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from honest_entries import PENDULUM, Draft, edited, honest, linear, record_of, tiny
+from honest_entries import PENDULUM, Draft, edited, linear, record_of, tiny
 
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import digest_of
@@ -137,7 +137,3 @@ def test_a_refused_entry_is_not_trained(tmp_path, monkeypatch):
     found = retrain(folder, settings=Settings(suite=tiny(PENDULUM)))
     assert not found.accepted
     assert not found.retrained
-
-
-def test_helpers_give_the_pendulum_alone():
-    assert {dataset for dataset, _ in honest(PENDULUM).records} == {PENDULUM}
