@@ -1,6 +1,6 @@
 """A leaderboard's results in the layouts of others, so that pages elsewhere can show them.
 
-- Hugging Face: ``eval.yaml`` of a benchmark's dataset repository and ``.eval_results/*.yaml`` of a model's, as described
+- Hugging Face: ``eval.yaml`` of a benchmark's dataset repository and ``.eval_results/*.yaml`` of a model's, as said
   at https://huggingface.co/docs/hub/eval-results, which calls itself a work in progress and has no version.
 - Every Eval Ever: one JSON file an entry, by version 0.3.0 of ``eval.schema.json`` of
   https://github.com/evaleval/every_eval_ever.
