@@ -19,6 +19,7 @@ def retrain_entry(
     results: Path | None = None,
     code: Path | None = None,
     seeds: int | None = None,
+    hidden: Path | None = None,
     image: str | None = None,
     engine: Literal["podman", "docker"] = "podman",
     seed_file: Path | None = None,
@@ -38,6 +39,7 @@ def retrain_entry(
         results: Folder of a leaderboard's results; where the entry lies in it, the verdict is written beside it.
         code: File or folder of the module, for an algorithm that is named as module:Class.
         seeds: How many seeds of each task; twice those of the entry if not given.
+        hidden: Folder of hidden tasks, which offbench leaderboard hidden made, to train on as well.
         image: Image of a container that has offbench, to train in; a sandbox of the machine's own if not given.
         engine: What runs the container.
         seed_file: File with one number, with which seeds and starts are drawn; secret ones are drawn if not given.
@@ -46,7 +48,7 @@ def retrain_entry(
         trust: Train code of others without a sandbox, where the machine has none.
     """
     secret = seed_of(seed_file)
-    how = Retraining(seeds=seeds, code=code, trust=trust, image=image, engine=engine, seed=secret)
+    how = Retraining(seeds=seeds, code=code, hidden=hidden, trust=trust, image=image, engine=engine, seed=secret)
     verdict = retrain(
         entry,
         results,

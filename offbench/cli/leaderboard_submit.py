@@ -106,9 +106,10 @@ def show(verdict: Verification) -> None:
             f"{each.seeds} x {each.episodes} episodes (p = {each.p_value:.2g}), replayed {each.replayed:.1f}"
         )
     for again in verdict.retrained:
-        claimed, measured = (sum(scores) / len(scores) for scores in (again.claimed, again.measured))
+        claimed = f"{sum(again.claimed) / len(again.claimed):.1f}" if again.claimed else "nothing"
+        measured = sum(again.measured) / len(again.measured)
         print(
-            f"        {plain(again.dataset)}: claimed {claimed:.1f}, trained anew {measured:.1f} over "
+            f"        {plain(again.dataset)}: claimed {claimed}, trained anew {measured:.1f} over "
             f"{len(again.seeds)} seeds (p = {again.p_value:.2g})"
         )
     if verdict.protections:

@@ -36,6 +36,7 @@ from offbench.leaderboard.archive import opened
 from offbench.leaderboard.completeness import task_of
 from offbench.leaderboard.contents import Contents, last, read_contents
 from offbench.leaderboard.entry import Check, Level, Retrained, Verification
+from offbench.leaderboard.hidden import read_hidden
 from offbench.leaderboard.isolation import container, isolation
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.leaderboard.suite import suite as find_suite
@@ -55,6 +56,7 @@ class Retraining:
         trust: whether its code may run without a sandbox, where there is none.
         image: image of a container that has offbench, to train in.
         engine: ``podman`` or ``docker``.
+        hidden: folder of hidden tasks, which `offbench.leaderboard.hidden` made, to train on as well.
         seed: what the seeds are drawn with; a secret one if None.
         options: further ones of `offbench.train`, such as workers.
     """
@@ -64,6 +66,7 @@ class Retraining:
     trust: bool = False
     image: str | None = None
     engine: str = "podman"
+    hidden: Path | None = None
     seed: int | None = None
     options: Mapping[str, object] = field(default_factory=dict)
 
@@ -97,9 +100,21 @@ def retrain(
     trained = {}
     for task in suite.tasks:
         say(f"training on {task.dataset}")
-        trained[task.dataset] = _trained(contents, suite, task, retraining, secret)
+        data = load(task.dataset)
+        if not isinstance(data, Trajectories):
+            raise OffbenchError(f"{task.dataset} is a split, on which nothing is trained anew")
+        trained[task.dataset] = _trained(contents.of(task), data, suite, task, retraining, secret)
     retrained, check = compare(contents, suite, trained, stream(secret, "permutations"))
     level: Level = "retrained" if check.passed else verdict.level
+    if check.passed and retraining.hidden is not None:
+        for found in read_hidden(suite, retraining.hidden):
+            say(f"training on {found.task.dataset}")
+            visible = next(task for task in suite.tasks if task.dataset == found.like)
+            records = _trained(
+                contents.of(visible), native.load(found.file), suite, found.task, retraining, secret, task_of(visible)
+            )
+            retrained.append(_unclaimed(found.task.dataset, records, task_of(visible)))
+            level = "retrained on hidden tasks"
     parts = {"checks": [*verdict.checks, check], "retrained": retrained, "level": level}
     return verdict.model_copy(update=parts | {"protections": [*verdict.protections, keeps]})
 
@@ -137,24 +152,38 @@ def fresh_seeds(secret: int, dataset: str, count: int) -> list[int]:
     return list(dict.fromkeys(drawn.tolist()))[:count]
 
 
-def _trained(contents: Contents, suite: Suite, task: SuiteTask, retraining: Retraining, secret: int) -> list[RunRecord]:
-    """Records of the seeds that were trained anew on one task."""
-    records = contents.of(task)
-    data = load(task.dataset)
-    if not isinstance(data, Trajectories):
-        raise OffbenchError(f"{task.dataset} is a split, on which nothing is trained anew")
+def _unclaimed(dataset: str, records: list[RunRecord], task: Task) -> Retrained:
+    """What was earned on a hidden task."""
+    scores = [float(task.score(last(record).returns).mean()) for record in records]
+    return Retrained(
+        dataset=dataset, claimed=[], measured=scores, seeds=[record.seed for record in records], p_value=1.0
+    )
+
+
+def _trained(
+    records: list[RunRecord],
+    data: Trajectories,
+    suite: Suite,
+    task: SuiteTask,
+    retraining: Retraining,
+    secret: int,
+    known: Task | None = None,
+) -> list[RunRecord]:
+    """Records of the seeds that were trained anew on one task, with the hyperparameters of ``records``."""
+    scored_in = known or task_of(task)
+    seeds = fresh_seeds(secret, task.dataset, retraining.seeds or 2 * len(records))
     with tempfile.TemporaryDirectory(prefix="offbench-training-") as temporary:
         folder = Path(temporary).resolve()
         # Which dataset it is does not stand in the file: code that knows it by name does not find it.
-        unnamed = replace(data, provenance=Provenance(dataset="data", task=task_of(task).name))
+        unnamed = replace(data, provenance=Provenance(dataset="data", task=scored_in.name))
         native.save(unnamed, folder / "data.offbench")
         given = {
             "algorithm": records[0].algorithm,
             "data": str(folder / "data.offbench"),
-            "seeds": fresh_seeds(secret, task.dataset, retraining.seeds or 2 * len(records)),
+            "seeds": seeds,
             "steps": suite.steps_of(task),
             "episodes": suite.episodes_of(task),
-            "task": task_of(task).name,
+            "task": scored_in.name,
             "output": str(folder / "run"),
             "config": records[0].config,
             "options": {"workers": 1} | dict(retraining.options),
@@ -162,7 +191,7 @@ def _trained(contents: Contents, suite: Suite, task: SuiteTask, retraining: Retr
         (folder / "settings.json").write_text(json.dumps(given), encoding="utf-8")
         _run(folder, records[0].algorithm, retraining)
         found = read_records([folder / "run"])
-    if sorted(record.seed for record in found) != sorted(given["seeds"]):  # type: ignore[call-overload]
+    if sorted(record.seed for record in found) != sorted(seeds):
         raise OffbenchError(f"training on {task.dataset} left other seeds than it was asked for")
     return found
 
