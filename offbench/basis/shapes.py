@@ -27,6 +27,7 @@ Evaluation (arrays)::
 
     runs, datasets             finished runs, one a seed; what they were trained on
     repetitions                draws of a bootstrap
+    thresholds                 scores at which a profile is taken
 
 ``*axes`` stands for any number of axes, ``...`` for any number without a name, ``_`` for one without a name, ``#size``
 for one that may also be 1, ``{batch}`` for the value of an argument, "" for none: a single number.

@@ -78,6 +78,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "experiments that write a page (edge-of-reach, dynamics)",
         "offbench study edge-of-reach --budget small",
     ),
+    "leaderboard": Subcommand(
+        "leaderboard",
+        "suites of tasks, and methods run on them (run)",
+        "offbench leaderboard run starter --algorithms iql td3_bc --output runs/starter",
+    ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }
 

@@ -1,4 +1,4 @@
-"""Means with their uncertainty: over the seeds of one dataset, and over the runs of several.
+"""Means over the seeds of one dataset, with their uncertainty; `offbench.evaluation.aggregates` has those over several.
 
 The unit is a run. Episodes of one seed share a policy and are therefore averaged first; an interval over pooled
 episodes would be far too narrow (Henderson et al., 2018; Agarwal et al., 2021).
@@ -7,7 +7,6 @@ episodes would be far too narrow (Henderson et al., 2018; Agarwal et al., 2021).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,9 @@ from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64
+    from jaxtyping import Float64
 
 Interval = tuple[float, float]
-
-# Resampled scores held at a time, which bounds the memory of a bootstrap.
-_BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -73,52 +69,6 @@ def student_interval(scores: npt.ArrayLike, level: float = 0.95) -> Interval | N
     margin = quantile * float(values.std(ddof=1)) / math.sqrt(values.size)
     mean = float(values.mean())
     return mean - margin, mean + margin
-
-
-def interquartile_mean(scores: Float[Array, "*repetitions runs"]) -> Float[Array, "*repetitions"]:
-    """Mean of the middle half of scores: floor(n / 4) values are left out at each end.
-
-    Over the pooled runs of all datasets this is the IQM of Agarwal et al. (2021), "Deep Reinforcement Learning at the
-    Edge of the Statistical Precipice".
-    """
-    cut = scores.shape[-1] // 4
-    ordered = np.sort(scores, axis=-1)
-    return np.asarray(ordered[..., cut : scores.shape[-1] - cut].mean(axis=-1))
-
-
-def bootstrap_interval(
-    scores: Sequence[npt.ArrayLike],
-    statistic: Callable[[Float[Array, "repetitions runs"]], Float[Array, " repetitions"]] = interquartile_mean,
-    *,
-    generator: np.random.Generator,
-    repetitions: int = 50_000,
-    level: float = 0.95,
-) -> Interval:
-    """Stratified percentile bootstrap of a statistic over several datasets.
-
-    In each repetition the runs of every dataset are drawn again, with replacement and separately for each dataset, and
-    pooled. Equal to rliable's ``get_interval_estimates`` for the same draws; datasets may differ in their runs.
-
-    Args:
-        scores: for each dataset the scores (seeds,).
-        statistic: of the pooled runs of all datasets, in each repetition.
-        generator: where the draws come from.
-        repetitions: how many times the runs are drawn.
-        level: coverage.
-    """
-    strata = [_finite(values) for values in scores]
-    if not strata:
-        raise OffbenchError("a bootstrap needs the scores of at least one dataset")
-    runs = sum(values.size for values in strata)
-    block = max(1, _BLOCK // runs)
-    estimates = []
-    for start in range(0, repetitions, block):
-        count = min(block, repetitions - start)
-        drawn = [values[generator.integers(values.size, size=(count, values.size))] for values in strata]
-        estimates.append(statistic(np.concatenate(drawn, axis=1)))
-    tail = 50 * (1 - level)
-    low, high = np.percentile(np.concatenate(estimates), [tail, 100 - tail])
-    return float(low), float(high)
 
 
 def _finite(scores: npt.ArrayLike) -> Float64[Array, " runs"]:

@@ -6,12 +6,13 @@ move, and entries under different versions are never in one table.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from offbench.basis.resources import resources
 from offbench.environments.task import first_error
@@ -22,15 +23,34 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Pairs(_Strict):
+    """Preferences that stand in the place of rewards; see `offbench.data.preferences.Preferences.from_teacher`.
+
+    Attributes:
+        pairs: how many are drawn.
+        length: steps of each segment.
+        seed: of the draw.
+        ties: difference of returns up to which a pair is a tie; none are if None.
+    """
+
+    pairs: PositiveInt
+    length: PositiveInt
+    seed: NonNegativeInt = 0
+    ties: float | None = 0.0
+
+
 class SuiteTask(_Strict):
     """One dataset, learned from and scored in one task.
 
     Attributes:
-        dataset: its id.
+        dataset: its id, with the name of a split where actions or rewards are hidden.
         revision: of the dataset's card.
         domain: what it is averaged with.
         task: name of the task; the dataset's own if None.
         steps: gradient updates, where they are not the suite's.
+        episodes: of the last evaluation, where they are not the suite's.
+        target: score that has to be reached, in a suite that counts seconds.
+        preferences: what is learned from instead of rewards.
     """
 
     dataset: str
@@ -38,17 +58,38 @@ class SuiteTask(_Strict):
     domain: str
     task: str | None = None
     steps: PositiveInt | None = None
+    episodes: PositiveInt | None = None
+    target: float | None = None
+    preferences: Pairs | None = None
+
+    @property
+    def card_id(self) -> str:
+        """The dataset's id without the name of a split."""
+        return self.dataset.partition("?")[0]
 
     @property
     def slug(self) -> str:
         """The dataset's id as the name of a folder."""
-        return self.dataset.replace("/", "--")
+        return re.sub(r"[^A-Za-z0-9_.=-]", "-", self.dataset.replace("/", "--").replace("?", "--"))
+
+
+class HiddenTask(_Strict):
+    """A task whose data are made as those of a task that everybody sees, from a seed that nobody does.
+
+    Attributes:
+        name: last part of the dataset's id, which says nothing of what it is.
+        like: dataset of the suite whose recipe, task and steps it has; a method's presets are that one's, too.
+    """
+
+    name: str = Field(pattern="^[a-z0-9]+$")
+    like: str
 
 
 class Suite(_Strict):
     """Tasks, and what may be spent on them.
 
     Attributes:
+        kind: whether scores are compared, or the seconds until a stated score.
         name: that of its file.
         version: rises whenever scores could move.
         title: as the site shows it.
@@ -57,9 +98,15 @@ class Suite(_Strict):
         episodes: of each seed's last evaluation, at least.
         seeds: at least so many, counted from 0 without a gap.
         tuning: what may be tuned, and on what.
+        runs: timed runs of each task, at least, where seconds are counted.
+        hardware: what they are timed on.
+        commitment: `offbench.leaderboard.secret.commitment` of the seed of the hidden tasks, given before its first use.
+        salt: of the commitment, hexadecimal.
+        hidden: tasks that only the organiser has.
         tasks: each dataset once.
     """
 
+    kind: Literal["score", "time"] = "score"
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     version: PositiveInt
     title: str
@@ -68,6 +115,11 @@ class Suite(_Strict):
     episodes: PositiveInt
     seeds: PositiveInt
     tuning: str
+    runs: PositiveInt | None = None
+    hardware: str | None = None
+    commitment: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    salt: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
+    hidden: tuple[HiddenTask, ...] = ()
     tasks: tuple[SuiteTask, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -77,6 +129,38 @@ class Suite(_Strict):
         if twice:
             raise ValueError(f"the suite has {', '.join(twice)} twice")
         return self
+
+    @model_validator(mode="after")
+    def _kind_has_its_parts(self) -> Self:
+        is_time = self.kind == "time"
+        if is_time != all(each.target is not None for each in self.tasks) or (
+            not is_time and any(each.target is not None for each in self.tasks)
+        ):
+            raise ValueError("target is the score that each task of a suite of kind time has, and no other one")
+        if is_time != (self.runs is not None and self.hardware is not None):
+            raise ValueError("runs and hardware say how seconds are counted: a suite of kind time has both")
+        return self
+
+    @model_validator(mode="after")
+    def _hidden_tasks_have_a_sibling(self) -> Self:
+        datasets = {each.dataset for each in self.tasks}
+        names = [each.name for each in self.hidden]
+        if len(set(names)) < len(names):
+            raise ValueError("two hidden tasks have the same name")
+        for each in self.hidden:
+            if each.like not in datasets:
+                raise ValueError(f"the hidden task {each.name} is like {each.like}, which is no dataset of the suite")
+        if (self.commitment is None) != (self.salt is None):
+            raise ValueError("commitment and salt belong together")
+        return self
+
+    def hidden_dataset(self, task: HiddenTask) -> str:
+        """The id of a hidden task's dataset, which tells neither family nor task."""
+        return f"hidden/{task.name}"
+
+    def episodes_of(self, task: SuiteTask) -> int:
+        """Episodes of each seed's last evaluation on one of the tasks."""
+        return task.episodes or self.episodes
 
     def steps_of(self, task: SuiteTask) -> int:
         """Gradient updates of each seed on one of the tasks."""
@@ -112,11 +196,14 @@ def suites() -> dict[str, Suite]:
 
 
 def suite(name: str) -> Suite:
-    """The suite of that name.
+    """The suite of that name, or that of a TOML file, which is an organiser's own.
 
     Raises:
         UnknownNameError: there is none; the message lists the nearest names.
+        OffbenchError: see `read_suite`.
     """
+    if name.endswith(".toml"):
+        return read_suite(Path(name))
     known = suites()
     if name not in known:
         raise UnknownNameError("suite", name, known)

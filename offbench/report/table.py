@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offbench.evaluation.aggregates import Interval, interval, iqm
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.statistics import Interval, Summary, bootstrap_interval, interquartile_mean, summarize
+from offbench.evaluation.statistics import Summary, summarize
 from offbench.report.groups import Group, group
 
 
@@ -47,11 +48,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Overall:
-    """Interquartile mean of one algorithm over the runs of all datasets."""
+    """Interquartile mean of one algorithm over the runs of all datasets; no interval where a dataset has one run."""
 
     algorithm: str
     mean: float
-    interval: Interval
+    interval: Interval | None
     runs: int
     episodes: int
 
@@ -140,8 +141,8 @@ def _overall(cells: Sequence[Cell]) -> list[Overall]:
         if len(covered) < len(datasets):
             continue
         scores = [np.array([record.final_score for record in cell.group.records]) for cell in covered]
-        pooled = np.concatenate(scores)
-        interval = bootstrap_interval(scores, generator=np.random.default_rng(0))
-        episodes = sum(cell.episodes for cell in covered)
-        rows.append(Overall(algorithm, float(interquartile_mean(pooled)), interval, pooled.size, episodes))
+        # One run alone says nothing of its dataset's spread, and an interval without that would be too narrow.
+        several = all(values.size > 1 for values in scores)
+        runs, episodes = sum(values.size for values in scores), sum(cell.episodes for cell in covered)
+        rows.append(Overall(algorithm, iqm(scores), interval(iqm, scores) if several else None, runs, episodes))
     return rows
