@@ -88,19 +88,43 @@ class Remeasured(_Strict):
         dataset: its id.
         claimed: mean score of the records' last evaluations.
         measured: mean score of the policies on starts that were drawn after the entry was made.
-        standard_error: of the difference.
-        p_value: of the hypothesis that both come from the same policies, before correction over datasets.
+        replayed: mean score of the policies on the starts of the records.
+        standard_error: of claimed - measured, for the same policies.
+        p_value: of the hypothesis that claimed and measured mean are those of the same policies, before correction.
+        p_value_seeds: likewise, of the means of the seeds one by one.
+        p_value_replayed: likewise, of the records' returns and those on the same starts.
         seeds: how many policies.
-        episodes: how many of each.
+        episodes: how many of each, on starts drawn afterwards.
     """
 
     dataset: str
     claimed: float
     measured: float
+    replayed: float
     standard_error: float = Field(ge=0)
     p_value: float = Field(ge=0, le=1)
+    p_value_seeds: float = Field(ge=0, le=1)
+    p_value_replayed: float = Field(ge=0, le=1)
     seeds: PositiveInt
     episodes: PositiveInt
+
+
+class Retrained(_Strict):
+    """Claimed score of one dataset against that of policies which the organiser trained.
+
+    Attributes:
+        dataset: its id.
+        claimed: (seeds,) mean score of each seed of the entry.
+        measured: (seeds,) mean score of each seed that was trained anew; seeds nobody knew before.
+        seeds: (seeds,) those.
+        p_value: of the hypothesis that all come from the same algorithm, against the claims being higher.
+    """
+
+    dataset: str
+    claimed: list[float] = Field(min_length=1)
+    measured: list[float] = Field(min_length=1)
+    seeds: list[NonNegativeInt] = Field(min_length=1)
+    p_value: float = Field(ge=0, le=1)
 
 
 class Verification(_Strict):
@@ -112,6 +136,9 @@ class Verification(_Strict):
         level: how far the entry was verified.
         checks: all that were made, in order.
         remeasured: one a dataset whose policies were played again; empty where none were.
+        retrained: one a dataset that was trained anew; empty where none was.
+        start_seed: what the starts were drawn with, after the entry was made; None where no policy was played.
+        protections: what kept the policies, or the code, from the machine; see docs/leaderboard.md.
         verified: when.
         packages: versions of the libraries that it was done with.
     """
@@ -121,8 +148,16 @@ class Verification(_Strict):
     level: Level
     checks: list[Check]
     remeasured: list[Remeasured] = []
+    retrained: list[Retrained] = []
+    start_seed: NonNegativeInt | None = None
+    protections: list[str] = []
     verified: AwareDatetime
     packages: dict[str, str]
+
+    @property
+    def refusals(self) -> list[Check]:
+        """The checks that did not pass."""
+        return [check for check in self.checks if not check.passed]
 
     @property
     def accepted(self) -> bool:
