@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from offbench.cli.leaderboard_hidden import commit, hidden, renamed
 from offbench.cli.leaderboard_run import run_suite
 from offbench.cli.leaderboard_site import build, serve
+from offbench.cli.leaderboard_suites import list_suites, show_suite
+from offbench.cli.leaderboard_time import time_method
 
 commands: dict[str, Callable[..., Any]] = {
+    "suites": list_suites,
+    "suite": show_suite,
     "run": run_suite,
+    "time": time_method,
+    "commit": commit,
+    "hidden": hidden,
+    "renamed": renamed,
     "build": build,
     "serve": serve,
 }

@@ -12,7 +12,7 @@ import tyro
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
 from offbench.errors import OffbenchError
-from offbench.leaderboard.running import Budget, Job, Method, jobs, method, remaining
+from offbench.leaderboard.running import Budget, Job, Method, hidden_jobs, jobs, method, remaining
 from offbench.leaderboard.suite import Suite, suite
 from offbench.training.checks import check_count
 
@@ -26,6 +26,7 @@ def run_suite(
     output: Path | None = None,
     steps: int | None = None,
     seeds: int | None = None,
+    hidden: Path | None = None,
     device: str = "auto",
     workers: int | None = None,
     quiet: bool = False,
@@ -44,6 +45,7 @@ def run_suite(
         output: Folder for the runs, one of each method and task; runs/SUITE if not given.
         steps: Gradient updates of each seed; the suite's if not given. With others the records are no entry.
         seeds: How many seeds; the suite's number if not given. With fewer the records are no entry.
+        hidden: Folder of hidden tasks, which are run instead; offbench leaderboard hidden makes them.
         device: cpu, cuda, or auto for a GPU where there is one.
         workers: Processes that share the seeds on a CPU; a core each, where that pays, if not given.
         quiet: Show no progress of the runs.
@@ -56,11 +58,14 @@ def run_suite(
     if short:
         tell(f"this is not the budget of the suite {chosen.name} ({short}): the records cannot be an entry of it")
     methods = _methods(algorithms)
-    todo = jobs(chosen, methods, budget, output or Path("runs") / chosen.name)
+    where = output or Path("runs") / (chosen.name if hidden is None else f"{chosen.name}-hidden")
+    todo = (
+        jobs(chosen, methods, budget, where) if hidden is None else hidden_jobs(chosen, methods, budget, where, hidden)
+    )
     failed = _run_all(chosen, todo, {"device": device, "workers": workers, "quiet": quiet})
     for job, why in failed:
         tell(f"error: {plain(job.title)}: {plain(why)}")
-    print(f"{len(todo) - len(failed)} of {len(todo)} runs are in {plain(output or Path('runs') / chosen.name)}")
+    print(f"{len(todo) - len(failed)} of {len(todo)} runs are in {plain(where)}")
     return int(bool(failed))
 
 

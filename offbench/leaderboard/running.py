@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.catalog.identify import published
 from offbench.errors import OffbenchError
+from offbench.leaderboard.hidden import read_hidden
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.training.folder import RunFolder
 from offbench.training.plan import Plan
@@ -59,6 +61,18 @@ def method(text: str) -> Method:
     return Method(name, changes)
 
 
+def with_preset(method: Method, dataset: str) -> Method:
+    """The method with what it publishes for a dataset written out, for data whose name does not tell.
+
+    Args:
+        method: whose own changes stand before the preset.
+        dataset: the visible dataset's id.
+    """
+    found = registry.find(method.algorithm)
+    preset = registry.preset(found, published(dataset)) if registry.is_algorithm(found) else None
+    return Method(method.algorithm, {**(preset.values if preset else {}), **method.changes})
+
+
 def _read(value: str) -> Any:
     try:
         read = json.loads(value)
@@ -101,7 +115,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class Job:
-    """One method on one task of a suite."""
+    """One method on one task of a suite.
+
+    Attributes:
+        method: what is trained.
+        task: of a suite, or a hidden one.
+        steps: gradient updates of each seed.
+        seeds: how many, from 0.
+        episodes: of each evaluation.
+        folder: of the run.
+        data: file with the data of a hidden task; None where they are the dataset of that id.
+    """
 
     method: Method
     task: SuiteTask
@@ -109,6 +133,7 @@ class Job:
     seeds: int
     episodes: int
     folder: Path
+    data: Path | None = None
 
     @property
     def title(self) -> str:
@@ -152,13 +177,19 @@ class Job:
         """
         # Imported here because it pulls in the simulators and torch, which listing what is left does without.
         from offbench.catalog.loading import load
+        from offbench.data.trajectories import Trajectories
         from offbench.training.run import train
 
-        data = load(self.task.dataset)
-        has = getattr(data, "provenance", None)
-        if has is not None and has.revision != self.task.revision:
+        data = load(self.data or self.task.dataset)
+        if self.task.preferences is not None or not isinstance(data, Trajectories):
             raise OffbenchError(
-                f"{self.task.dataset} has revision {has.revision} here, and the suite is scored on {self.task.revision}"
+                f"{self.task.dataset} is learned from {'preferences' if self.task.preferences else 'in two parts'}, "
+                "which no method of offbench takes yet; docs/suites.md says how to load it for one of your own"
+            )
+        if data.provenance.revision != self.task.revision:
+            raise OffbenchError(
+                f"{self.task.dataset} has revision {data.provenance.revision} here, and the suite is scored on "
+                f"{self.task.revision}"
             )
         train(
             self.method.algorithm,
@@ -183,18 +214,30 @@ class Job:
 
 def jobs(suite: Suite, methods: Sequence[Method], budget: Budget, output: Path) -> list[Job]:
     """All runs, method by method, each in its own folder ``output/METHOD/DATASET``."""
+    return [_job(suite, each, task, budget, output / each.slug / task.slug) for each in methods for task in suite.tasks]
+
+
+def hidden_jobs(suite: Suite, methods: Sequence[Method], budget: Budget, output: Path, hidden: Path) -> list[Job]:
+    """All runs on the hidden tasks of a suite, whose data lie in ``hidden``; see `jobs`.
+
+    A method's presets are those of the visible datasets, given to it as any other hyperparameters.
+
+    Raises:
+        OffbenchError: see `offbench.leaderboard.hidden.read_hidden`.
+    """
     return [
-        Job(
-            method=each,
-            task=task,
-            steps=budget.steps_of(suite, task),
-            seeds=budget.seeds,
-            episodes=suite.episodes_of(task),
-            folder=output / each.slug / task.slug,
+        replace(
+            _job(suite, with_preset(each, found.like), found.task, budget, output / each.slug / found.task.slug),
+            data=found.file,
         )
         for each in methods
-        for task in suite.tasks
+        for found in read_hidden(suite, hidden)
     ]
+
+
+def _job(suite: Suite, method: Method, task: SuiteTask, budget: Budget, folder: Path) -> Job:
+    steps, episodes = budget.steps_of(suite, task), suite.episodes_of(task)
+    return Job(method=method, task=task, steps=steps, seeds=budget.seeds, episodes=episodes, folder=folder)
 
 
 def remaining(done: Sequence[tuple[Job, float]], left: Sequence[Job]) -> float | None:

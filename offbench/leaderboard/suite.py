@@ -73,18 +73,6 @@ class SuiteTask(_Strict):
         return re.sub(r"[^A-Za-z0-9_.=-]", "-", self.dataset.replace("/", "--").replace("?", "--"))
 
 
-class HiddenTask(_Strict):
-    """A task whose data are made as those of a task that everybody sees, from a seed that nobody does.
-
-    Attributes:
-        name: last part of the dataset's id, which says nothing of what it is.
-        like: dataset of the suite whose recipe, task and steps it has; a method's presets are that one's, too.
-    """
-
-    name: str = Field(pattern="^[a-z0-9]+$")
-    like: str
-
-
 class Suite(_Strict):
     """Tasks, and what may be spent on them.
 
@@ -100,9 +88,9 @@ class Suite(_Strict):
         tuning: what may be tuned, and on what.
         runs: timed runs of each task, at least, where seconds are counted.
         hardware: what they are timed on.
-        commitment: `offbench.leaderboard.secret.commitment` of the seed of the hidden tasks, given before its first use.
+        commitment: to the secret that hidden tasks are drawn from, see `offbench.leaderboard.secret`.
         salt: of the commitment, hexadecimal.
-        hidden: tasks that only the organiser has.
+        hidden: datasets of the suite of which the organiser has another, made in the same way from a secret seed.
         tasks: each dataset once.
     """
 
@@ -119,7 +107,7 @@ class Suite(_Strict):
     hardware: str | None = None
     commitment: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     salt: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
-    hidden: tuple[HiddenTask, ...] = ()
+    hidden: tuple[str, ...] = ()
     tasks: tuple[SuiteTask, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -133,30 +121,20 @@ class Suite(_Strict):
     @model_validator(mode="after")
     def _kind_has_its_parts(self) -> Self:
         is_time = self.kind == "time"
-        if is_time != all(each.target is not None for each in self.tasks) or (
-            not is_time and any(each.target is not None for each in self.tasks)
-        ):
+        if any((each.target is not None) != is_time for each in self.tasks):
             raise ValueError("target is the score that each task of a suite of kind time has, and no other one")
-        if is_time != (self.runs is not None and self.hardware is not None):
-            raise ValueError("runs and hardware say how seconds are counted: a suite of kind time has both")
+        if any((each is not None) != is_time for each in (self.runs, self.hardware)):
+            raise ValueError("runs and hardware say how seconds are counted: suites of kind time have them, no others")
         return self
 
     @model_validator(mode="after")
     def _hidden_tasks_have_a_sibling(self) -> Self:
-        datasets = {each.dataset for each in self.tasks}
-        names = [each.name for each in self.hidden]
-        if len(set(names)) < len(names):
-            raise ValueError("two hidden tasks have the same name")
-        for each in self.hidden:
-            if each.like not in datasets:
-                raise ValueError(f"the hidden task {each.name} is like {each.like}, which is no dataset of the suite")
+        unknown = [each for each in self.hidden if each not in {task.dataset for task in self.tasks}]
+        if unknown or len(set(self.hidden)) < len(self.hidden):
+            raise ValueError(f"hidden names datasets of the suite, each once, and not {unknown or 'one twice'}")
         if (self.commitment is None) != (self.salt is None):
             raise ValueError("commitment and salt belong together")
         return self
-
-    def hidden_dataset(self, task: HiddenTask) -> str:
-        """The id of a hidden task's dataset, which tells neither family nor task."""
-        return f"hidden/{task.name}"
 
     def episodes_of(self, task: SuiteTask) -> int:
         """Episodes of each seed's last evaluation on one of the tasks."""
