@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offbench.conformance.report import check
     from offbench.data.trajectories import Trajectories
     from offbench.environments.task import Reference, Task
+    from offbench.evaluation.frame import records
     from offbench.formats.saving import save
     from offbench.training.finished import Run, evaluate
     from offbench.training.learner import Budget
@@ -33,6 +34,7 @@ __all__ = [
     "check",
     "evaluate",
     "load",
+    "records",
     "save",
     "train",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "Trajectories": "offbench.data.trajectories",
     "Reference": "offbench.environments.task",
     "Task": "offbench.environments.task",
+    "records": "offbench.evaluation.frame",
     "Run": "offbench.training.finished",
     "evaluate": "offbench.training.finished",
     "train": "offbench.training.run",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -102,12 +103,12 @@ class EvaluationRecord(_Strict):
 
     @model_validator(mode="after")
     def _episodes_agree(self) -> Self:
-        counts = {"environment_seeds": len(self.environment_seeds), "returns": len(self.returns)}
-        counts["lengths"] = len(self.lengths)
-        if len(set(counts.values())) > 1:
+        episodes = len(self.environment_seeds)
+        if not episodes == len(self.returns) == len(self.lengths):
+            counts = {"environment_seeds": episodes, "returns": len(self.returns), "lengths": len(self.lengths)}
             listed = ", ".join(f"{count} {name}" for name, count in counts.items())
             raise ValueError(f"the evaluation at step {self.step} has {listed}; an episode has one of each")
-        if len(set(self.environment_seeds)) < len(self.environment_seeds):
+        if len(set(self.environment_seeds)) < episodes:
             raise ValueError(f"the evaluation at step {self.step} uses an environment seed twice")
         return self
 
@@ -193,7 +194,7 @@ class RunRecord(_Strict):
             raise ValueError("there are evaluations, but no task that says what they were scored in")
         if self.task is not None:
             limit = self.task.episode_limit
-            longest = max((length for e in self.evaluations for length in e.lengths), default=0)
+            longest = max((max(e.lengths) for e in self.evaluations), default=0)
             if longest > limit:
                 raise ValueError(f"an episode has {longest} steps, but the task's limit is {limit}")
         return self
@@ -217,6 +218,21 @@ class RunRecord(_Strict):
                 f"seed {self.seed} of {self.algorithm} on {self.dataset} was never evaluated, so it has no score"
             )
         return float(self.scores(self.evaluations[-1]).mean())
+
+    @property
+    def best(self) -> EvaluationRecord | None:
+        """The evaluation with the highest mean return, the first of several; None where there is none."""
+        return max(self.evaluations, key=lambda one: math.fsum(one.returns) / len(one.returns), default=None)
+
+    @property
+    def best_score(self) -> float:
+        """Mean score over the episodes of the best evaluation, which an offline learner could not have known.
+
+        Raises:
+            OffbenchError: the run was never evaluated.
+        """
+        best = self.best
+        return self.final_score if best is None else float(self.scores(best).mean())
 
     @property
     def benchmark_digest(self) -> str:

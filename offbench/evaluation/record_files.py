@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -32,25 +32,32 @@ def read_record(path: Path) -> RunRecord:
         OffbenchError: the file is missing, is no JSON, has another schema version, or a field that is wrong.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise OffbenchError(f"cannot read the run record {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise OffbenchError(f"{path} is not a run record: it is not JSON ({error})") from error
-    if not isinstance(content, dict) or "schema_version" not in content:
-        raise OffbenchError(f"{path} is not a run record: it has no schema_version")
-    if content["schema_version"] != SCHEMA_VERSION:
-        raise OffbenchError(
-            f"{path} has schema version {content['schema_version']!r}; this offbench reads version {SCHEMA_VERSION}"
-        )
     try:
         # Strict, and from JSON: a number in quotes is refused while a date in quotes, which JSON cannot help, is taken.
-        return RunRecord.model_validate_json(json.dumps(content), strict=True)
+        return RunRecord.model_validate_json(content, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the record"
-        message = first["msg"].removeprefix("Value error, ")
-        raise OffbenchError(f"{path} is not a valid run record: {field}: {message}") from error
+        raise _refusal(path, content, error) from error
+
+
+def _refusal(path: Path, text: bytes, error: ValidationError) -> OffbenchError:
+    """What is wrong with a file that is no record, the plainest first."""
+    try:
+        content = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as broken:
+        return OffbenchError(f"{path} is not a run record: it is not JSON ({broken})")
+    if not isinstance(content, dict) or "schema_version" not in content:
+        return OffbenchError(f"{path} is not a run record: it has no schema_version")
+    if content["schema_version"] != SCHEMA_VERSION:
+        return OffbenchError(
+            f"{path} has schema version {content['schema_version']!r}; this offbench reads version {SCHEMA_VERSION}"
+        )
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the record"
+    message = first["msg"].removeprefix("Value error, ")
+    return OffbenchError(f"{path} is not a valid run record: {field}: {message}")
 
 
 def read_records(paths: Iterable[Path]) -> list[RunRecord]:
@@ -63,27 +70,59 @@ def read_records(paths: Iterable[Path]) -> list[RunRecord]:
         OffbenchError: a path is missing, a folder has no record, a record is wrong (see ``read_record``), or two files
             hold the same seed of the same run.
     """
-    files: dict[str, Path] = {}
-    for path in paths:
-        for file in _record_files(path):
-            files.setdefault(os.path.realpath(file), file)
-    if not files:
-        raise OffbenchError("no run records were named; name run folders or seed-*.json files")
-    records = []
-    seen: dict[tuple[str, str, int], Path] = {}
-    for file in files.values():
-        record = read_record(file)
-        earlier = seen.setdefault((record.benchmark_digest, record.method_digest, record.seed), file)
-        if earlier is not file:
-            raise OffbenchError(
-                f"{earlier} and {file} are the same run with the same seed "
-                f"({record.algorithm} on {record.dataset}, seed {record.seed}); name one of them"
-            )
-        records.append(record)
+    files = record_files(paths)
+    records = [read_record(file) for file in files.values()]
+    check_distinct(
+        (
+            file,
+            {
+                "benchmark_digest": record.benchmark_digest,
+                "method_digest": record.method_digest,
+                "seed": record.seed,
+                "algorithm": record.algorithm,
+                "dataset": record.dataset,
+            },
+        )
+        for file, record in zip(files.values(), records, strict=True)
+    )
     return records
 
 
-def _record_files(path: Path) -> list[Path]:
+def check_distinct(runs: Iterable[tuple[Path, Mapping[str, object]]]) -> None:
+    """Refuse two files with the same seed of the same run.
+
+    Args:
+        runs: for each file benchmark_digest, method_digest, seed, algorithm and dataset of its record.
+
+    Raises:
+        OffbenchError: two have the same digests and seed.
+    """
+    seen: dict[tuple[object, object, object], Path] = {}
+    for file, run in runs:
+        earlier = seen.setdefault((run["benchmark_digest"], run["method_digest"], run["seed"]), file)
+        if earlier is not file:
+            raise OffbenchError(
+                f"{earlier} and {file} are the same run with the same seed "
+                f"({run['algorithm']} on {run['dataset']}, seed {run['seed']}); name one of them"
+            )
+
+
+def record_files(paths: Iterable[Path]) -> dict[str, Path]:
+    """The files of `read_records`, each once, in its order: by real path the path that leads there.
+
+    Raises:
+        OffbenchError: a path is missing, or a folder has no record or cannot be searched.
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        for file, real in _record_files(path):
+            files.setdefault(real, file)
+    if not files:
+        raise OffbenchError("no run records were named; name run folders or seed-*.json files")
+    return files
+
+
+def _record_files(path: Path) -> list[tuple[Path, str]]:
     if path.is_dir():
         found = sorted(_searched(path))
         if not found:
@@ -91,11 +130,11 @@ def _record_files(path: Path) -> list[Path]:
         return found
     if not path.exists():
         raise OffbenchError(f"there is no run folder or run record {path}")
-    return [path]
+    return [(path, os.path.realpath(path))]
 
 
-def _searched(folder: Path) -> Iterator[Path]:
-    """The records below a folder and below the folders that links in it lead to."""
+def _searched(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The records below a folder and below the folders that links in it lead to, each with its real path."""
 
     def refuse(error: OSError) -> None:
         raise OffbenchError(f"cannot search {error.filename} for run records: {error.strerror}") from error
@@ -108,4 +147,7 @@ def _searched(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders.sort()
-        yield from (Path(where, name) for name in names if fnmatch(name, "seed-*.json"))
+        for name in names:
+            if fnmatch(name, "seed-*.json"):
+                file = os.path.join(real, name)
+                yield Path(where, name), os.path.realpath(file) if os.path.islink(file) else file
