@@ -14,10 +14,11 @@ SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs test suite test-slow lint bench clean
+.PHONY: help install demo docs results test suite test-slow lint bench clean
 
 help:
 	@echo "make demo       train BC and IQL on a built-in dataset, print the table, draw the curves"
+	@echo "make results    make tables and figures of README and docs anew from their records"
 	@echo "make test       lint, test, execute the notebooks"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint       ruff and mypy"
@@ -44,6 +45,10 @@ demo: $(READY)
 	$(BIN)/offbench train iql $(DEMO) --output runs/demo/iql
 	$(BIN)/offbench report table runs/demo
 	$(BIN)/offbench report curves runs/demo --output runs/demo/curves.png
+
+# From committed records alone: nothing is trained.
+results: $(READY)
+	$(BIN)/python docs/results.py
 
 # One thread a process, those that tests start included: threads that spin for each other are slow beside other work.
 # Bytecode is kept, because the tests start a hundred processes.

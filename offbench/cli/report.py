@@ -1,4 +1,4 @@
-"""``offbench report``: tables and learning curves from run records."""
+"""``offbench report``: tables and figures from run records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import tyro
 
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
+from offbench.cli.report_compare import compare
+from offbench.cli.report_figure import curves, figure
 from offbench.evaluation.record_files import read_records
 from offbench.report.rendering import Format, render
 from offbench.report.table import build
@@ -42,24 +44,4 @@ def table(runs: Runs, /, format: Format = "terminal", output: Path | None = None
     print(f"wrote {plain(output)}", file=sys.stderr)
 
 
-def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
-    """Draw the learning curves of runs: mean score and 95% interval over seeds, one panel a dataset.
-
-    Examples:
-        offbench report curves runs/demo --output runs/demo/curves.png
-
-    Args:
-        runs: Run folders, searched at any depth for seed-*.json, or such files.
-        output: Picture to write; both a PNG and a PDF of this name are made.
-    """
-    records = read_records(runs)
-    import matplotlib as mpl
-
-    mpl.use("Agg")  # a picture is written; no window, and no display needed
-    from offbench.report.curves import write_curves
-
-    for path in write_curves(records, output):
-        print(f"wrote {plain(path)}")
-
-
-commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves}
+commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves, "figure": figure, "compare": compare}

@@ -16,6 +16,7 @@ import numpy as np
 from offbench.evaluation.aggregates import Interval, interval, iqm
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import Summary, summarize
+from offbench.evaluation.success import is_binary, success
 from offbench.report.groups import Group, group
 
 
@@ -89,7 +90,35 @@ def build(records: Sequence[RunRecord]) -> Table:
     for one in groups:
         rows.setdefault(one.dataset, []).append(one)
     cells = [cell for row in rows.values() for cell in _row(row)]
-    return Table(tuple(cells), tuple(_overall(cells)), (*notes, *_remarks(cells)))
+    return Table(
+        tuple(cells), tuple(_overall(cells)), (*notes, *_cautions(cells), *_successes(cells), *_remarks(cells))
+    )
+
+
+def _cautions(cells: Sequence[Cell]) -> list[str]:
+    """What has to be told of numbers that cannot be taken as they stand."""
+    return [
+        f"caution on {cell.group.algorithm} on {cell.group.dataset}: {cell.summary.caution}"
+        for cell in cells
+        if cell.summary.caution
+    ]
+
+
+def _successes(cells: Sequence[Cell]) -> list[str]:
+    """Success rates, where every return of a dataset's task is 0 or 1, with an interval for such outcomes."""
+    told = []
+    for dataset in dict.fromkeys(cell.group.dataset for cell in cells):
+        row = [cell for cell in cells if cell.group.dataset == dataset]
+        if not is_binary(record for cell in row for record in cell.group.records):
+            continue
+        for cell in row:
+            found = success(cell.group.records)
+            ends = f" [{found.interval[0]:.1%}, {found.interval[1]:.1%}]" if found.interval else ""
+            told.append(
+                f"success of {cell.group.algorithm} on {dataset}: {found.rate:.1%}{ends} of {found.episodes} episodes, "
+                f"{found.statistic} evaluation; interval: {found.method}"
+            )
+    return told
 
 
 def _remarks(cells: Sequence[Cell]) -> list[str]:

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from synthetic_records import make_evaluation, make_record, seeds, two_by_two
+from synthetic_records import make_evaluation, make_record, make_task, seeds, two_by_two
 
 from offbench.evaluation.aggregates import interval, iqm
 from offbench.report.rendering import render
@@ -65,3 +65,26 @@ def test_each_note_is_given_once_with_the_cells_that_it_is_about() -> None:
     assert "note" not in "".join(build(seeds([1.0])).notes)
     for form in ("terminal", "markdown", "latex", "csv"):
         assert "read as it is" in render(build(records), form)
+
+
+def test_seeds_that_succeed_or_fail_are_cautioned_against_wherever_they_are_printed() -> None:
+    table = build([*seeds([90.0, 5.0, 92.0], algorithm="iql"), *seeds([90.0, 91.0, 92.0], algorithm="bc")])
+    (told,) = table.notes
+    assert told.startswith("caution on iql on offbench/pendulum/mixed-v0: seeds succeed or fail, 1 of 3 near 5")
+    for form in ("terminal", "markdown", "latex"):
+        assert "succeed or fail" in " ".join(render(table, form).split())
+
+
+def test_success_rates_stand_beside_scores_where_returns_are_zero_or_one() -> None:
+    maze = make_task(low=0.0, high=1.0)
+    records = [
+        make_record(task=maze, seed=seed, evaluations=[make_evaluation(1000, values)], algorithm=algorithm)
+        for algorithm, both in (("iql", ([1.0, 1.0, 0.0, 1.0], [1.0] * 4)), ("bc", ([0.0] * 4,)))
+        for seed, values in enumerate(both)
+    ]
+    first, second = build(records).notes
+    assert first == "success of bc on offbench/pendulum/mixed-v0: 0.0% of 4 episodes, last evaluation; " + (
+        "interval: Korn-Graubard, seeds as clusters"
+    )
+    assert second.startswith("success of iql on offbench/pendulum/mixed-v0: 87.5% [")
+    assert build(seeds([50.0])).notes == ()
