@@ -80,7 +80,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "leaderboard": Subcommand(
         "leaderboard",
-        "suites of tasks, and methods run on them (run)",
+        "suites of tasks, methods run on them, entries handed in and verified (run, submit, verify, ...)",
         "offbench leaderboard run starter --algorithms iql td3_bc --output runs/starter",
     ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),

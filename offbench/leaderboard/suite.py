@@ -70,7 +70,12 @@ class SuiteTask(_Strict):
     @property
     def slug(self) -> str:
         """The dataset's id as the name of a folder."""
-        return re.sub(r"[^A-Za-z0-9_.=-]", "-", self.dataset.replace("/", "--").replace("?", "--"))
+        return slug_of(self.dataset)
+
+
+def slug_of(dataset: str) -> str:
+    """A dataset's id as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9_.=-]", "-", dataset.replace("/", "--").replace("?", "--"))
 
 
 class Suite(_Strict):
