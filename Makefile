@@ -14,7 +14,7 @@ SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo results test suite test-slow lint bench clean
+.PHONY: help install demo docs results test suite test-slow lint bench clean
 
 help:
 	@echo "make demo       train BC and IQL on a built-in dataset, print the table, draw the curves"
@@ -22,6 +22,7 @@ help:
 	@echo "make test       lint, test, execute the notebooks"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the documentation as a site, build/docs/index.html"
 	@echo "make bench      speed and memory, as ratios against a rival in the same run"
 	@echo "make clean      remove caches and built files; .venv and runs stay"
 
@@ -71,6 +72,17 @@ lint: $(READY)
 
 bench: $(READY)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+# The generator of the site is not among what tests need.
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	@touch $@
+
+# Warnings end it: a link that leads nowhere, a page that is in no menu.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: .venv/.docs
+	$(BIN)/python -m mkdocs build --quiet --strict
+	@echo "build/docs/index.html"
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
