@@ -58,7 +58,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "export", "a trained policy as an ONNX file", "offbench export runs/demo/iql --output policy.onnx"
     ),
     "report": Subcommand(
-        "report", "tables and learning curves of runs (table, curves)", "offbench report table runs/demo"
+        "report", "tables, data and learning curves of runs (table, records, curves)", "offbench report table runs/demo"
     ),
     "data": Subcommand(
         "data",

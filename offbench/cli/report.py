@@ -1,45 +1,14 @@
-"""``offbench report``: tables and learning curves from run records."""
+"""``offbench report``: tables, data and learning curves from run records."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from offbench.basis.files import atomic
 from offbench.basis.plain import plain
+from offbench.cli.report_table import Runs, records, table
 from offbench.evaluation.record_files import read_records
-from offbench.report.rendering import Format, render
-from offbench.report.table import build
-
-Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-
-
-def table(runs: Runs, /, format: Format = "terminal", output: Path | None = None) -> None:
-    """Print the scores of runs with standard deviation and 95% interval over seeds.
-
-    Examples:
-        offbench report table runs/demo
-        offbench report table runs/iql runs/bc --format latex --output scores.tex
-
-    Args:
-        runs: Run folders, searched at any depth for seed-*.json, or such files.
-        format: Layout: csv has every column in full precision, latex needs the package booktabs.
-        output: File to write instead of printing.
-    """
-    built = build(read_records(runs))
-    if output is None:
-        on_terminal = sys.stdout.isatty()
-        width = os.get_terminal_size().columns if on_terminal else 120
-        sys.stdout.write(render(built, format, color=on_terminal and "NO_COLOR" not in os.environ, width=width))
-        return
-    with atomic(output) as temporary:
-        temporary.write_text(render(built, format, width=120), encoding="utf-8")
-    print(f"wrote {plain(output)}", file=sys.stderr)
 
 
 def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
@@ -52,14 +21,14 @@ def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
         runs: Run folders, searched at any depth for seed-*.json, or such files.
         output: Picture to write; both a PNG and a PDF of this name are made.
     """
-    records = read_records(runs)
+    found = read_records(runs)
     import matplotlib as mpl
 
     mpl.use("Agg")  # a picture is written; no window, and no display needed
     from offbench.report.curves import write_curves
 
-    for path in write_curves(records, output):
+    for path in write_curves(found, output):
         print(f"wrote {plain(path)}")
 
 
-commands: dict[str, Callable[..., Any]] = {"table": table, "curves": curves}
+commands: dict[str, Callable[..., Any]] = {"table": table, "records": records, "curves": curves}
