@@ -27,6 +27,7 @@ Evaluation (arrays)::
 
     runs, datasets             finished runs, one a seed; what they were trained on
     repetitions                draws of a bootstrap
+    sets                       of scores, each with its own interval
     thresholds                 scores at which a profile is taken
 
 ``*axes`` stands for any number of axes, ``...`` for any number without a name, ``_`` for one without a name, ``#size``

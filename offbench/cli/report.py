@@ -1,4 +1,4 @@
-"""``offbench report``: tables, data and learning curves from run records."""
+"""``offbench report``: tables, data, learning curves and comparisons from run records."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offbench.basis.plain import plain
+from offbench.cli.report_compare import compare
 from offbench.cli.report_table import Runs, records, table
 from offbench.evaluation.record_files import read_records
 
@@ -31,4 +32,4 @@ def curves(runs: Runs, /, output: Path = Path("curves.png")) -> None:
         print(f"wrote {plain(path)}")
 
 
-commands: dict[str, Callable[..., Any]] = {"table": table, "records": records, "curves": curves}
+commands: dict[str, Callable[..., Any]] = {"table": table, "records": records, "curves": curves, "compare": compare}

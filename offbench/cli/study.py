@@ -75,6 +75,30 @@ def dynamics(
     _told(write_page(records, output))
 
 
+def coverage(*, output: Path = Path("runs/coverage"), page_only: bool = False) -> None:
+    """Simulate how often intervals of 3, 5 and 10 seeds hold the mean, and how wide they are.
+
+    Seeds that are normal, skewed, or succeed or fail; the rule that cautions against the last; shares of successes;
+    aggregates over tasks. Two minutes of one core.
+
+    Examples:
+        offbench study coverage --output runs/coverage
+
+    Args:
+        output: Folder of the records and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import coverage as study
+    from offbench.studies.coverage_page import write_page
+
+    def otherwise(record: dict[str, Any]) -> str:
+        wanted = study.SETS[record["part"]]
+        return f"of {record['sets']:,} sets, not of {wanted:,}" if record["sets"] != wanted else ""
+
+    records = _records(study.SETS, lambda part: study.run(part, _say), output, page_only, otherwise)
+    _told(write_page(records, output))
+
+
 def stitching(
     *,
     budget: Literal["small", "full"] = "small",
@@ -204,6 +228,7 @@ def _told(paths: Iterable[Path]) -> None:
 
 
 commands: dict[str, Callable[..., Any]] = {
+    "coverage": coverage,
     "dynamics": dynamics,
     "edge-of-reach": edge_of_reach,
     "penalties": penalties,

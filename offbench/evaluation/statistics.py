@@ -6,7 +6,6 @@ episodes would be far too narrow (Henderson et al., 2018; Agarwal et al., 2021).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,16 @@ import numpy.typing as npt
 
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
+from offbench.evaluation.intervals import student
+from offbench.evaluation.proportions import clopper_pearson
+from offbench.evaluation.splits import split
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
 
 Interval = tuple[float, float]
+
+METHOD = "Student t"
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class Summary:
         mean: mean over seeds of the seeds' mean scores.
         std: sample standard deviation over seeds (divided by n - 1); None for one seed.
         population_std: the same divided by n, as CORL and most published tables have it; for comparison with them only.
-        interval: 95% interval of the mean, Student t; None for one seed.
+        interval: 95% interval of the mean; None for one seed.
         seeds: how many.
+        method: name of the interval, as captions have it.
+        caution: one sentence where neither mean nor interval can be taken as they stand; to be told with them.
     """
 
     mean: float
@@ -39,10 +45,12 @@ class Summary:
     population_std: float
     interval: Interval | None
     seeds: int
+    method: str = METHOD
+    caution: str | None = None
 
 
 def summarize(scores: npt.ArrayLike) -> Summary:
-    """Mean, spread and interval of the scores (seeds,), one mean score for each seed."""
+    """Mean, spread and interval of the scores (seeds,), one mean score for each seed on the scale of 0 to 100."""
     values = _finite(scores)
     several = values.size > 1
     return Summary(
@@ -51,24 +59,37 @@ def summarize(scores: npt.ArrayLike) -> Summary:
         population_std=float(values.std()),
         interval=student_interval(values),
         seeds=values.size,
+        caution=caution(values),
     )
 
 
 def student_interval(scores: npt.ArrayLike, level: float = 0.95) -> Interval | None:
     """Student t interval of the mean of scores (seeds,): mean -+ t(n - 1) std / sqrt(n); None for one seed.
 
-    It is exact for normal scores. For the five or so seeds of this field it is wider, and more honest, than a
-    percentile bootstrap, which covers less than it claims with so few values.
+    It is exact for normal scores. docs/statistics.md has the simulation that it was chosen by, and what it shows of
+    skewed seeds and of seeds that fail at times.
     """
-    from scipy import stats
-
     values = _finite(scores)
     if values.size < 2:
         return None
-    quantile = float(stats.t.ppf(0.5 + level / 2, df=values.size - 1))
-    margin = quantile * float(values.std(ddof=1)) / math.sqrt(values.size)
-    mean = float(values.mean())
-    return mean - margin, mean + margin
+    low, high = student(values, level)
+    return float(low), float(high)
+
+
+def caution(scores: npt.ArrayLike) -> str | None:
+    """What to say of scores (seeds,) that fall into two groups far apart; None where they do not.
+
+    The share of seeds that may fail is Clopper and Pearson's interval of 95%, seeds being the trials.
+    """
+    found = split(_finite(scores))
+    if found is None:
+        return None
+    least, most = clopper_pearson(found.lower, found.seeds)
+    return (
+        f"seeds succeed or fail, {found.lower} of {found.seeds} near {found.low:.0f} and "
+        f"{found.seeds - found.lower} near {found.high:.0f}: the mean is typical of none; of all seeds {least:.0%} to "
+        f"{most:.0%} may fail"
+    )
 
 
 def _finite(scores: npt.ArrayLike) -> Float64[Array, " runs"]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from offbench.errors import OffbenchError, UnknownNameError
+from offbench.errors import UnknownNameError
 from offbench.evaluation.aggregates import cvar, cvar_interval, interval, iqm
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import Summary, summarize
+from offbench.evaluation.success import METHOD, success
 
 # The share of the worst episodes that CVaR is the mean of.
 WORST = 0.1
@@ -60,12 +61,15 @@ def _best(record: RunRecord) -> float:
 
 def _success(record: RunRecord) -> float:
     returns = record.evaluations[-1].returns
-    if other := sorted(set(returns) - {0.0, 1.0}):
-        raise OffbenchError(
-            f"{record.algorithm} on {record.dataset} returned {other[0]:g}; a success rate needs returns of 0 and 1; "
-            "choose datasets with --where"
-        )
     return 100 * sum(returns) / len(returns)
+
+
+def _successes(records: Sequence[RunRecord]) -> Summary:
+    """In percent, of all episodes; refuses returns other than 0 and 1."""
+    found = success(records)
+    bounds = found.interval and (100 * found.interval[0], 100 * found.interval[1])
+    each = summarize([_success(record) for record in records])
+    return replace(each, mean=100 * found.rate, interval=bounds, method=found.method)
 
 
 def _of_each(value: Callable[[RunRecord], float]) -> Callable[[Sequence[RunRecord]], Summary]:
@@ -131,9 +135,9 @@ STATISTICS: dict[str, Statistic] = {
         Statistic(
             "success",
             "Success %",
-            "share of the last evaluation's episodes that return 1, where a return is 0 or 1",
-            _STUDENT,
-            _of_each(_success),
+            "share of all seeds' episodes in the last evaluation that return 1, where a return is 0 or 1",
+            METHOD,
+            _successes,
             _success,
         ),
     )

@@ -18,7 +18,7 @@ from offbench.evaluation.record import RunRecord
 from offbench.evaluation.rows import Row, run_row
 from offbench.report.averages import averages, overall
 from offbench.report.beside import of_data, published
-from offbench.report.cells import ALGORITHM, DATASET, Cell, Mark, Table, each
+from offbench.report.cells import ALGORITHM, DATASET, Cell, Mark, Table
 from offbench.report.choosing import field, number, text
 from offbench.report.groups import Group, group
 from offbench.report.labels import TABLES, Labels
@@ -69,7 +69,7 @@ def build(
         cells=tuple(cells),
         averages=tuple(averages(cells, domains, chosen) if usual else ()),
         overall=tuple(overall(cells, chosen) if usual else ()),
-        notes=(*notes, *remarks(cells, {*rows, *columns})),
+        notes=(*notes, *remarks(cells, {*rows, *columns}, chosen)),
         statistic=chosen,
         rows=rows,
         columns=columns,
@@ -138,7 +138,8 @@ def _marked(cells: Sequence[Cell], chosen: Statistic) -> list[Cell]:
 def _alike(best: Cell, others: Sequence[Cell], chosen: Statistic) -> list[bool]:
     """Whether each is tied with the best; `offbench.report.captions` says how."""
     if chosen.each is not None:
-        return tied(each(best, chosen), [each(cell, chosen) for cell in others])
+        evaluation = "best" if chosen.name == "best" else "last"
+        return tied(best.group.records, [cell.group.records for cell in others], evaluation)
     low = best.summary.interval[0] if best.summary.interval else best.summary.mean
     return [cell.summary.mean >= low for cell in others]
 

@@ -201,4 +201,4 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
         if cell_len(found[-1] + character) > width:
             found.append(begin + indent)
         found[-1] += character
-    return found
+    return [line.rstrip() for line in found]

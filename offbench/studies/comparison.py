@@ -17,7 +17,7 @@ from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
-from offbench.evaluation.statistics import student_interval
+from offbench.evaluation.statistics import caution, student_interval
 from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
 
 Say = Callable[[str], None]
@@ -192,6 +192,9 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
             f"| {method.name} | {_interval(last)} | {_interval(scores)} | {max(last):.1f} | {min(last):.1f} | "
             f"{minutes:.1f} | {_flags(method.settings)} |"
         )
+    for name, records in found.items():
+        if warning := caution([record.final_score for record in records]):
+            lines += ["", f"{name}: {warning}."]
     if comparison.settings:
         lines += ["", f"All of them: {_flags(comparison.settings)}."]
     if len({record.code_digest for records in found.values() for record in records}) > 1:

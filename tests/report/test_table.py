@@ -164,3 +164,26 @@ def test_published_scores_and_those_of_the_data_stand_beside(tmp_path, monkeypat
     assert not [cell for cell in table.cells if cell.group.algorithm != "IQL"]
     with pytest.raises(OffbenchError, match="published algorithm"):
         build(records, others=["nobody"])
+
+
+def test_seeds_that_succeed_or_fail_are_cautioned_against_wherever_they_are_printed() -> None:
+    table = build([*seeds([90.0, 5.0, 92.0], algorithm="iql"), *seeds([90.0, 91.0, 92.0], algorithm="bc")])
+    (told,) = table.notes
+    assert told.startswith("caution on iql on offbench/pendulum/mixed-v0: seeds succeed or fail, 1 of 3 near 5")
+    for form in ("terminal", "markdown", "latex"):
+        assert "succeed or fail" in " ".join(render(table, form).split())
+
+
+def test_success_rates_stand_beside_scores_where_returns_are_zero_or_one() -> None:
+    maze = make_task(low=0.0, high=1.0)
+    records = [
+        make_record(task=maze, seed=seed, evaluations=[make_evaluation(1000, values)], algorithm=algorithm)
+        for algorithm, both in (("iql", ([1.0, 1.0, 0.0, 1.0], [1.0] * 4)), ("bc", ([0.0] * 4,)))
+        for seed, values in enumerate(both)
+    ]
+    first, second = build(records).notes
+    assert first == "success of bc on offbench/pendulum/mixed-v0: 0.0% of 4 episodes, last evaluation; " + (
+        "interval: Korn-Graubard, seeds as clusters"
+    )
+    assert second.startswith("success of iql on offbench/pendulum/mixed-v0: 87.5% [")
+    assert build(seeds([50.0])).notes == ()
