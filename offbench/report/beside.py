@@ -122,4 +122,4 @@ def _episodes(record: RunRecord) -> tuple[float | None, float | None, str]:
     mean = card.mean_return
     if mean is None and expected is not None:
         mean = expected.mean_return
-    return mean, None, "the card; the data are not in the cache" if mean is not None else "not in the cache"
+    return mean, None, "the data are not in the cache"
