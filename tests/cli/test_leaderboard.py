@@ -50,14 +50,24 @@ def test_runs_that_are_done_are_skipped_and_a_smaller_budget_told(
 ) -> None:
     data = replace(offbench.load(pendulum_file), provenance=Provenance("offbench/pendulum/swingup-v0", 1, "pendulum"))
     monkeypatch.setattr("offbench.catalog.loading.load", lambda source: data)
-    words = ["leaderboard", "run", tiny, "--algorithms", "bc", "bc,top_fraction=0.5", "bc", "--quiet", "--output"]
+    words = [
+        "leaderboard",
+        "run",
+        tiny,
+        "--algorithms",
+        "bc,batch_size=8",
+        "bc,batch_size=4",
+        "bc,batch_size=8",
+        "--quiet",
+        "--output",
+    ]
     words += [str(tmp_path / "runs"), "--device", "cpu"]
     assert main(words) == 0
     told = capsys.readouterr()
     assert "2 runs, 0 of them done" in told.err
     assert "not the budget" not in told.err
     assert "2 of 2 runs" in told.out
-    record = tmp_path / "runs" / "bc-top_fraction=0.5" / "offbench--pendulum--swingup-v0" / "seed-1.json"
+    record = tmp_path / "runs" / "bc-batch_size=4" / "offbench--pendulum--swingup-v0" / "seed-1.json"
     before = record.stat().st_mtime_ns
     assert main(words) == 0
     assert "2 runs, 2 of them done" in capsys.readouterr().err
