@@ -8,7 +8,9 @@ import pytest
 import offbench
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
+from offbench.leaderboard.running import Job
 from offbench.leaderboard.suite import suites
+from offbench.training.interruption import Interrupted
 
 TINY = """
 name = "tiny"
@@ -88,6 +90,17 @@ def test_a_method_that_fails_leaves_the_others_run(
     told = capsys.readouterr()
     assert "error: iql on offbench/pendulum/swingup-v0: IQL learns from" in told.err
     assert "1 of 2 runs" in told.out
+
+
+def test_an_interruption_says_how_to_go_on(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(self: Job, **options: object) -> None:
+        raise Interrupted("interrupted; run the same command with --resume")
+
+    monkeypatch.setattr(Job, "run", stopped)
+    assert main(["leaderboard", "run", tiny, "--algorithms", "bc", "--output", str(tmp_path)]) == 130
+    assert "interrupted in bc on offbench/pendulum/swingup-v0; the same command goes on" in capsys.readouterr().err
 
 
 def test_a_new_secret_is_written_and_never_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
