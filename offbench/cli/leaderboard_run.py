@@ -15,6 +15,7 @@ from offbench.errors import OffbenchError
 from offbench.leaderboard.running import Budget, Job, Method, hidden_jobs, jobs, method, remaining
 from offbench.leaderboard.suite import Suite, suite
 from offbench.training.checks import check_count
+from offbench.training.interruption import Interrupted
 
 Algorithms = Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD [METHOD ...]")]
 
@@ -85,6 +86,8 @@ def _run_all(chosen: Suite, todo: Sequence[Job], options: dict[str, object]) -> 
         started = time.perf_counter()
         try:
             job.run(**options)
+        except Interrupted:
+            raise Interrupted(f"interrupted in {job.title}; the same command goes on from there") from None
         except OffbenchError as error:
             failed.append((job, str(error)))
             tell(f"{plain(job.title)} failed: {plain(error)}")

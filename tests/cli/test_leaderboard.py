@@ -8,7 +8,9 @@ import pytest
 import offbench
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
+from offbench.leaderboard.running import Job
 from offbench.leaderboard.suite import suites
+from offbench.training.interruption import Interrupted
 
 TINY = """
 name = "tiny"
@@ -50,14 +52,24 @@ def test_runs_that_are_done_are_skipped_and_a_smaller_budget_told(
 ) -> None:
     data = replace(offbench.load(pendulum_file), provenance=Provenance("offbench/pendulum/swingup-v0", 1, "pendulum"))
     monkeypatch.setattr("offbench.catalog.loading.load", lambda source: data)
-    words = ["leaderboard", "run", tiny, "--algorithms", "bc", "bc,top_fraction=0.5", "bc", "--quiet", "--output"]
+    words = [
+        "leaderboard",
+        "run",
+        tiny,
+        "--algorithms",
+        "bc,batch_size=8",
+        "bc,batch_size=4",
+        "bc,batch_size=8",
+        "--quiet",
+        "--output",
+    ]
     words += [str(tmp_path / "runs"), "--device", "cpu"]
     assert main(words) == 0
     told = capsys.readouterr()
     assert "2 runs, 0 of them done" in told.err
     assert "not the budget" not in told.err
     assert "2 of 2 runs" in told.out
-    record = tmp_path / "runs" / "bc-top_fraction=0.5" / "offbench--pendulum--swingup-v0" / "seed-1.json"
+    record = tmp_path / "runs" / "bc-batch_size=4" / "offbench--pendulum--swingup-v0" / "seed-1.json"
     before = record.stat().st_mtime_ns
     assert main(words) == 0
     assert "2 runs, 2 of them done" in capsys.readouterr().err
@@ -78,6 +90,17 @@ def test_a_method_that_fails_leaves_the_others_run(
     told = capsys.readouterr()
     assert "error: iql on offbench/pendulum/swingup-v0: IQL learns from" in told.err
     assert "1 of 2 runs" in told.out
+
+
+def test_an_interruption_says_how_to_go_on(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(self: Job, **options: object) -> None:
+        raise Interrupted("interrupted; run the same command with --resume")
+
+    monkeypatch.setattr(Job, "run", stopped)
+    assert main(["leaderboard", "run", tiny, "--algorithms", "bc", "--output", str(tmp_path)]) == 130
+    assert "interrupted in bc on offbench/pendulum/swingup-v0; the same command goes on" in capsys.readouterr().err
 
 
 def test_a_new_secret_is_written_and_never_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

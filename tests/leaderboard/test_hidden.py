@@ -126,9 +126,9 @@ def test_hidden_tasks_are_made_again_alike_and_belong_to_their_suite(tmp_path: P
 
 
 def test_methods_run_on_hidden_tasks_with_the_siblings_presets(tmp_path: Path, few_episodes: None) -> None:
-    found = committed()
+    found = committed().model_copy(update={"episodes": 2, "hidden": suite("starter").hidden[:1]})
     make_hidden(found, SECRET, tmp_path)
-    job = hidden_jobs(found, [method("bc")], Budget(2, 10), tmp_path / "runs", tmp_path)[0]
+    job = hidden_jobs(found, [method(f"bc,{SMALL}")], Budget(2, 2), tmp_path / "runs", tmp_path)[0]
     job.run(quiet=True, compile="never", device="cpu")
     assert job.plan is not None
     assert job.plan.dataset == job.task.dataset == drawn(found, found.hidden[0], SECRET).dataset
@@ -146,9 +146,12 @@ def data(pendulum_file: Path) -> Trajectories:
     return replace(offbench.load(pendulum_file), provenance=origin)
 
 
-@pytest.mark.parametrize("name", ["bc", "iql", "td3_bc", "rebrac"])
+SMALL = "batch_size=8,hidden=[8,8]"
+
+
+@pytest.mark.parametrize("name", [f"{name},{SMALL}" for name in ("bc", "iql", "td3_bc", "rebrac")])
 def test_no_number_depends_on_what_a_dataset_is_called(name: str, data: Trajectories, tmp_path: Path) -> None:
-    check_renaming(method(name), data, steps=6, seeds=2, episodes=1, folder=tmp_path)
+    check_renaming(method(name), data, steps=2, seeds=2, episodes=1, folder=tmp_path)
 
 
 @dataclass

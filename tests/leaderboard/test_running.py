@@ -75,7 +75,7 @@ def test_a_smaller_budget_is_told() -> None:
 
 
 def test_a_run_that_is_done_is_known_and_another_one_refused(tmp_path: Path, small: Trajectories) -> None:
-    job = jobs(TINY, [method("bc,top_fraction=0.5")], Budget(2), tmp_path)[0]
+    job = jobs(TINY, [method("bc,top_fraction=0.5,batch_size=8")], Budget(2), tmp_path)[0]
     assert job.plan is None
     job.run(quiet=True, compile="never")
     assert job.plan is not None
@@ -84,7 +84,7 @@ def test_a_run_that_is_done_is_known_and_another_one_refused(tmp_path: Path, sma
     record = offbench.Run(job.folder).records[1]
     assert [each.step for each in record.evaluations] == [4, 8, 12, 16, 20]
     assert len(record.evaluations[-1].returns) == 2
-    with pytest.raises(OffbenchError, match=r"and not bc,top_fraction=0.5 on .* 30 updates"):
+    with pytest.raises(OffbenchError, match=r"and not bc,top_fraction=0.5,batch_size=8 on .* 30 updates"):
         _ = replace(job, steps=30).plan
 
 
