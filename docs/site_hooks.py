@@ -22,21 +22,13 @@ LINK = re.compile(r"(?P<before>!?\[(?P<text>[^\]]*)\]\()(?P<target>[^)\s#]*)(?P<
 REFERENCE = {
     "data": (
         "Data",
-        ["data.trajectories", "data.transitions", "data.sequences", "data.preferences", "data.segments"]
-        + ["data.supervision", "data.scaling"],
+        "data.trajectories data.transitions data.sequences data.preferences data.segments data.supervision",
     ),
-    "algorithms": ("Algorithms and policies", ["algorithms.base", "basis.policy", "training.learner", "nn.mlp"]),
-    "evaluation": (
-        "Scores",
-        ["evaluation.statistics", "evaluation.aggregates", "evaluation.record", "evaluation.record_files"]
-        + ["environments.task"],
-    ),
-    "dynamics": (
-        "Dynamics",
-        ["dynamics.worlds", "dynamics.imagination", "dynamics.terminations", "dynamics.penalties"],
-    ),
-    "report": ("Tables and figures", ["report.table", "report.labels", "report.groups"]),
-    "leaderboard": ("Leaderboards", ["leaderboard.suite", "leaderboard.entry", "leaderboard.results"]),
+    "algorithms": ("Algorithms and policies", "algorithms.base basis.policy training.learner nn.mlp"),
+    "evaluation": ("Scores", "evaluation.statistics evaluation.aggregates evaluation.record environments.task"),
+    "dynamics": ("Dynamics", "dynamics.worlds dynamics.imagination dynamics.terminations dynamics.penalties"),
+    "report": ("Tables and figures", "report.table report.labels report.groups"),
+    "leaderboard": ("Leaderboards", "leaderboard.suite leaderboard.entry leaderboard.results"),
 }
 
 
@@ -119,7 +111,7 @@ def _reference() -> dict[str, str]:
     lines = ["# Reference", "", "What `import offbench` gives. Shapes stand in the annotations, with named axes."]
     made = {"api/index.md": "\n".join([*lines, *(f"\n::: {_HOMES[name]}.{name}" for name in names), ""])}
     for page, (title, modules) in REFERENCE.items():
-        blocks = [f"# {title}", *(f"::: offbench.{module}" for module in modules)]
+        blocks = [f"# {title}", *(f"::: offbench.{module}" for module in modules.split())]
         options = "\n    options:\n      show_root_full_path: true"
         made[f"api/{page}.md"] = "\n\n".join([blocks[0], *(f"{block}{options}" for block in blocks[1:])]) + "\n"
     return made

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from offbench.leaderboard.charts import bar_of
+import numpy as np
+
+from offbench.algorithms.published import published_rows
+from offbench.evaluation.aggregates import performance_profile
+from offbench.leaderboard.charts import bar_of, profile
 from offbench.leaderboard.entry import LEVELS
 from offbench.leaderboard.page_text import slug
+from offbench.leaderboard.published_page import suite_rows
 from offbench.leaderboard.results import Result
 from offbench.leaderboard.site_model import Board, Dataset, Model, entry_page
 from offbench.leaderboard.standings import Cell, Standing, leading
+
+PUBLISHED = "Published by others, as their sources have it; not measured here"
+MOST_PROFILES = 12  # panels of a figure
 
 
 def index(found: Model) -> dict[str, Any]:
@@ -54,6 +62,7 @@ def context(found: Model, board: Board) -> dict[str, Any]:
         {"title": "" if ranked else "Not ranked", "rows": [row for row in rows if (row["rank"] is not None) is ranked]}
         for ranked in (True, False)
     ]
+    groups.append({"title": PUBLISHED, "rows": suite_rows(published_rows(), columns)})
     return {
         "suite": suite,
         "name": suite.name,
@@ -61,7 +70,9 @@ def context(found: Model, board: Board) -> dict[str, Any]:
         "domains": domains,
         "columns": columns,
         "groups": [group for group in groups if group["rows"]],
-        "cautions": [],
+        "entries": len(rows),
+        "cautions": any(cell.summary.caution for one in board.standings for cell in one.cells.values()),
+        "profiles": _profiles(board),
         "figure": _figure(rows),
         "earlier": [
             {
@@ -185,6 +196,22 @@ def _row(one: Standing, columns: Sequence[dict[str, Any]], best: dict[str, set[s
         "cells": cells,
         "date": day(one.result),
     }
+
+
+def _profiles(board: Board) -> list[dict[str, Any]]:
+    """The performance profile of each ranked entry, with those of all others behind it; none for fewer than two."""
+    ranked = [one for one in board.standings if one.rank is not None][:MOST_PROFILES]
+    if len(ranked) < 2:
+        return []
+    thresholds = np.linspace(0, 120, 61)
+    lines = [performance_profile([list(c.scores.values()) for c in one.cells.values()], thresholds) for one in ranked]
+    return [
+        {
+            "method": one.result.entry.method,
+            "chart": profile(lines[place], [*lines[:place], *lines[place + 1 :]], thresholds, f"Rank {one.rank}"),
+        }
+        for place, one in enumerate(ranked)
+    ]
 
 
 def _figure(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ Every chart has a name for screen readers, and the page has its numbers as a tab
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ class Frame:
         up = HEIGHT - BOTTOM - (y - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - TOP - BOTTOM)
         return f"{across:.1f},{up:.1f}"
 
-    def path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+    def path(self, xs: Iterable[float], ys: Iterable[float]) -> str:
         """The points of a line."""
         return " ".join(self.at(x, y) for x, y in zip(xs, ys, strict=True))
 
@@ -110,13 +110,20 @@ def histogram(counts: Sequence[int], edges: Sequence[float], name: str, label: s
     return _svg(frame.axes(label) + bars, name)
 
 
-def profiles(lines: Mapping[str, Float64[Array, " thresholds"]], thresholds: Sequence[float], name: str) -> Markup:
-    """Shares of runs above thresholds, a line a method; the keys are classes of the page's style sheet."""
-    frame = Frame((thresholds[0], thresholds[-1]), (0.0, 1.0))
+def profile(
+    line: Float64[Array, " thresholds"],
+    others: Sequence[Float64[Array, " thresholds"]],
+    thresholds: Float64[Array, " thresholds"],
+    name: str,
+) -> Markup:
+    """The share of runs above each score, of one method, before the lines of others."""
+    frame = Frame((float(thresholds[0]), float(thresholds[-1])), (0.0, 1.0))
     body = frame.axes("score")
-    for kind, shares in lines.items():
-        body += f'<polyline class="profile {kind}" points="{frame.path(thresholds, [float(s) for s in shares])}"/>'
-    return _svg(body, name)
+    for each in others:
+        body += f'<polyline class="seed" points="{frame.path(thresholds, each)}"/>'
+    body += f'<polyline class="mean" points="{frame.path(thresholds, line)}"/>'
+    above = float(line[np.argmin(np.abs(thresholds - 50))])
+    return _svg(body, f"{name}: {100 * above:.0f}% of the runs score above 50")
 
 
 def bar_of(low: float, middle: float, high: float, span: tuple[float, float]) -> Markup:

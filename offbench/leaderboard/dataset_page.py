@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from offbench.algorithms.published import published_rows
 from offbench.catalog.cards import Card, card
 from offbench.environments.task import task
 from offbench.errors import OffbenchError, UnknownNameError
@@ -12,6 +13,7 @@ from offbench.leaderboard.board_page import cell_json
 from offbench.leaderboard.charts import histogram
 from offbench.leaderboard.dataset_facts import COLUMNS, ROWS, SIZE, Facts, copy_pictures, facts
 from offbench.leaderboard.entry import LEVELS
+from offbench.leaderboard.published_page import dataset_rows
 from offbench.leaderboard.site_model import Dataset, Scored, entry_page
 
 
@@ -39,6 +41,7 @@ def page(dataset: Dataset, site: Path, *, generate: bool, cache: Path | None) ->
             | cell_json(each.cell)
             for each in dataset.scored
         ],
+        "published": context["published"],
     }
     return context, content
 
@@ -86,6 +89,7 @@ def _context(dataset: Dataset, found: Card | None, known: Facts) -> dict[str, An
         "picture": picture,
         "histogram": drawn,
         "suites": [{"title": suite.title, "page": f"suites/{suite.name}.html"} for suite in dataset.suites],
+        "published": dataset_rows(published_rows(), dataset.id),
         "groups": [group for group in groups if group["rows"]],
     }
 

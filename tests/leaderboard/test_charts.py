@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from synthetic_entries import PENDULUM, make_run
 from synthetic_records import make_evaluation
 
-from offbench.leaderboard.charts import bar_of, counted, curve_of, histogram, learning_curve, short, ticks
+from offbench.leaderboard.charts import bar_of, counted, curve_of, histogram, learning_curve, profile, short, ticks
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 6))
@@ -62,3 +62,11 @@ def test_a_bar_spans_its_interval():
     lines = ElementTree.fromstring(str(bar_of(20, 30, 60, (0, 80)))).findall("line")
     assert [float(lines[0].attrib[key]) for key in ("x1", "x2")] == [25.0, 75.0]
     assert float(lines[1].attrib["x1"]) == 37.5
+
+
+def test_a_profile_stands_before_those_of_others_and_says_what_it_shows():
+    thresholds = np.linspace(0, 100, 3)
+    chart = profile(np.array([1.0, 0.25, 0.0]), [np.array([1.0, 1.0, 0.5])] * 2, thresholds, "Rank 1")
+    tree = ElementTree.fromstring(str(chart))
+    assert [line.attrib["class"] for line in tree.findall("polyline")][-3:] == ["seed", "seed", "mean"]
+    assert tree.findtext("title") == "Rank 1: 25% of the runs score above 50"
