@@ -90,37 +90,44 @@ def training(pendulum_file, folder, steps, *more):
     return [*arguments, "--evaluate-every", str(steps // 2), "--checkpoint-every", "70", *more]
 
 
-def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path, capsys):
-    steps = 420
-    finish(training(pendulum_file, tmp_path / "whole", steps))
+STEPS = 300
+
+
+@pytest.fixture(scope="module")
+def whole(pendulum_file, tmp_path_factory):
+    """The undisturbed run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(training(pendulum_file, folder, STEPS))
+    return folder
+
+
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path, capsys, whole):
     entropy = int.from_bytes(os.urandom(4), "little")
     print(f"moments of the kills are drawn from {entropy}")  # shown when the test fails
     rng = np.random.default_rng(entropy)
     for kill in range(2):
-        process = start(training(pendulum_file, tmp_path / "killed", steps, *(["--resume"] if kill else [])))
-        wait_for_step(tmp_path / "killed", int(rng.integers(0, 180 * (kill + 1))), process)
+        process = start(training(pendulum_file, tmp_path / "killed", STEPS, *(["--resume"] if kill else [])))
+        wait_for_step(tmp_path / "killed", int(rng.integers(0, 130 * (kill + 1))), process)
         time.sleep(float(rng.uniform(0, 0.2)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    finish(training(pendulum_file, tmp_path / "killed", steps, "--resume"))
+    finish(training(pendulum_file, tmp_path / "killed", STEPS, "--resume"))
     assert "run:" in capsys.readouterr().out
-    assert same(tmp_path / "whole", tmp_path / "killed")
+    assert same(whole, tmp_path / "killed")
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path):
-    steps = 600
-    process = start(training(pendulum_file, tmp_path / "stopped", steps))
-    wait_for_step(tmp_path / "stopped", 100, process)
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path, whole):
+    process = start(training(pendulum_file, tmp_path / "stopped", STEPS))
+    wait_for_step(tmp_path / "stopped", 70, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in err
     assert "Traceback" not in err
     stopped = json.loads((tmp_path / "stopped" / "manifest.json").read_text())["progress"]
-    assert 100 <= stopped["step"] < steps
-    finish(training(pendulum_file, tmp_path / "stopped", steps, "--resume"))
-    finish(training(pendulum_file, tmp_path / "whole", steps))
-    assert same(tmp_path / "whole", tmp_path / "stopped")
+    assert 70 <= stopped["step"] < STEPS
+    finish(training(pendulum_file, tmp_path / "stopped", STEPS, "--resume"))
+    assert same(whole, tmp_path / "stopped")
 
 
 def test_a_finished_run_resumes_to_itself_and_is_not_overwritten(pendulum_file, tmp_path):
