@@ -27,7 +27,8 @@ STRANGERS = {
 
 
 def train(data: Path, folder: Path, **more: Any) -> offbench.Run:
-    arguments = {"seeds": 2, "steps": 6, "episodes": 1, "checkpoint_every": 2, "output": folder, **SMALL} | more
+    arguments = {"seeds": 2, "steps": 6, "episodes": 1, "checkpoint_every": 2, "evaluate_every": 6, "output": folder}
+    arguments |= SMALL | more
     return offbench.train("bc", data, **arguments)
 
 
