@@ -193,7 +193,7 @@ def _evaluation(result: Result, suite: Suite, task: SuiteTask) -> dict[str, Any]
         "source_data": {"dataset_name": task.dataset, "source_type": "other"},
         "metric_config": {
             "evaluation_description": DEFINITION,
-            "metric_id": "offbench.score",
+            "metric_id": "offbench/score",
             "metric_name": "Normalised score",
             "metric_unit": "points",
             "lower_is_better": False,

@@ -99,13 +99,23 @@ def entry_of(seeds: int, episodes: int, generator: np.random.Generator) -> list[
     return [honest(kind, seeds, episodes, generator) for kind in KINDS]
 
 
-def lie(played: Played, points: float, by_heart: bool) -> Played:
-    """The claims raised by so many points; the replays too, where policies know the starts of the records by heart."""
-    return Played(
-        [each + points for each in played.claimed],
-        [each + points for each in played.replayed] if by_heart else played.replayed,
-        played.fresh,
-    )
+def lie(played: Played, points: float, by_heart: bool, generator: np.random.Generator) -> Played:
+    """The claims raised by so many points; the replays too, where policies know the starts of the records by heart.
+
+    Where episodes fail or succeed, as many failures are called successes: other numbers could not be.
+    """
+    raised = [_raised(each, points, generator) for each in played.claimed]
+    return Played(raised, raised if by_heart else played.replayed, played.fresh)
+
+
+def _raised(scores: Array, points: float, generator: np.random.Generator) -> Array:
+    if not set(scores.tolist()) <= {0.0, 100.0}:
+        return scores + points
+    failures = np.flatnonzero(scores == 0)
+    changed = generator.permutation(failures)[: round(points / 100 * len(scores))]
+    raised: Array = scores.copy()
+    raised[changed] = 100.0
+    return raised
 
 
 def selected(tasks: int, each_seed: bool, generator: np.random.Generator, seeds: int = 5, runs: int = 20) -> bool:
@@ -132,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for told, each_seed in (("chosen by a task's mean", False), ("chosen seed by seed", True)):
         counts = [sum(selected(n, each_seed, generator) for _ in range(given.trials)) for n in (1, 3, 6)]
         print(f"| {told} | {' | '.join(map(str, counts))} |", flush=True)
-    sizes = (1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
+    sizes = (2.0, 4.0, 6.0, 8.0, 10.0, 16.0)
     for by_heart in (False, True):
         print(f"\n{'policies that know the starts by heart' if by_heart else 'edited records'}:\n")
         print(f"| claimed too much by | {' | '.join(f'{size:g}' for size in sizes)} |")
@@ -141,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             cells = []
             for size in sizes:
                 drawn = (honest(kind, given.seeds, given.episodes, generator) for _ in range(given.trials))
-                cells.append(str(sum(found(lie(each, size, by_heart)) for each in drawn)))
+                cells.append(str(sum(found(lie(each, size, by_heart, generator)) for each in drawn)))
             print(f"| {kind.name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -87,7 +87,7 @@ def test_p_values_of_honest_entries_are_not_too_small(kind, monkeypatch):
 def test_the_approximation_of_the_power_agrees_with_the_permutations():
     generator = np.random.default_rng(0)
     for size, is_found in ((0.0, False), (20.0, True)):
-        played = lie(honest(KINDS[0], 3, 30, generator), size, by_heart=True)
+        played = lie(honest(KINDS[0], 3, 30, generator), size, True, generator)
         p_mean, _ = fresh_p_values(played.claimed, played.fresh, generator)
         assert found(played) is is_found
         assert (p_mean < 5e-4) is is_found
@@ -95,7 +95,7 @@ def test_the_approximation_of_the_power_agrees_with_the_permutations():
 
 def test_a_lie_of_five_points_is_found_in_edited_records():
     generator = np.random.default_rng(0)
-    assert all(found(lie(honest(kind, 3, 20, generator), 5.0, by_heart=False)) for kind in KINDS[:2])
+    assert all(found(lie(honest(kind, 3, 20, generator), 5.0, False, generator)) for kind in KINDS[:2])
 
 
 @pytest.mark.slow
