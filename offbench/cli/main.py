@@ -58,7 +58,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "export", "a trained policy as an ONNX file", "offbench export runs/demo/iql --output policy.onnx"
     ),
     "report": Subcommand(
-        "report", "tables and learning curves of runs (table, curves)", "offbench report table runs/demo"
+        "report",
+        "tables, learning curves and comparisons of runs (table, curves, compare)",
+        "offbench report table runs/demo",
     ),
     "data": Subcommand(
         "data",
@@ -75,7 +77,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "study": Subcommand(
         "study",
-        "experiments that write a page (edge-of-reach, dynamics)",
+        "experiments that write a page (edge-of-reach, dynamics, coverage)",
         "offbench study edge-of-reach --budget small",
     ),
     "leaderboard": Subcommand(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
 from offbench.evaluation.intervals import student
+from offbench.evaluation.proportions import clopper_pearson
 from offbench.evaluation.splits import split
 
 if TYPE_CHECKING:
@@ -76,13 +77,18 @@ def student_interval(scores: npt.ArrayLike, level: float = 0.95) -> Interval | N
 
 
 def caution(scores: npt.ArrayLike) -> str | None:
-    """What to say of scores (seeds,) that fall into two groups far apart; None where they do not."""
+    """What to say of scores (seeds,) that fall into two groups far apart; None where they do not.
+
+    The share of seeds that may fail is Clopper and Pearson's interval of 95%, seeds being the trials.
+    """
     found = split(_finite(scores))
     if found is None:
         return None
+    least, most = clopper_pearson(found.lower, found.seeds)
     return (
         f"seeds succeed or fail, {found.lower} of {found.seeds} near {found.low:.0f} and "
-        f"{found.seeds - found.lower} near {found.high:.0f}: the mean is typical of none, and its interval may miss it"
+        f"{found.seeds - found.lower} near {found.high:.0f}: the mean is typical of none; of all seeds {least:.0%} to "
+        f"{most:.0%} may fail"
     )
 
 

@@ -117,12 +117,12 @@ def _baseline(members: Sequence[Group], name: str) -> Group | None:
 
 
 def _split(dataset: str, method: str, compared: Comparison) -> list[str]:
-    two = split(np.abs(compared.differences)) if compared.differences.size else None
+    two = split(compared.differences)
     if two is None:
         return []
     return [
-        f"caution on {method} on {dataset}: {two.lower} pairs differ by some {two.low:.0f} points and "
-        f"{two.seeds - two.lower} by some {two.high:.0f}; seeds succeed or fail, and the interval may miss"
+        f"caution on {method} on {dataset}: {two.lower} of {two.seeds} pairs differ by some {two.low:+.0f} points "
+        f"and {two.seeds - two.lower} by some {two.high:+.0f}; the mean difference is typical of none"
     ]
 
 

@@ -1,4 +1,7 @@
-"""How often intervals of a few seeds hold what they should, simulated: means, the rule for split seeds, successes."""
+"""How often intervals of a few seeds hold what they should, simulated: means, the rule for split seeds, successes.
+
+`offbench.studies.coverage_aggregates` has those over several tasks.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from offbench.basis.shapes import Array
 from offbench.evaluation import intervals
 from offbench.evaluation.proportions import clustered, wilson
 from offbench.evaluation.splits import is_split
+from offbench.studies import coverage_aggregates
 from offbench.studies.drawing import Say
 
-PARTS = ("means", "rule", "successes")
+# Simulated sets of seeds for each cell, by part of the study.
+SETS = {"means": 10_000, "rule": 10_000, "successes": 10_000, "aggregates": 400}
 SEEDS = (3, 5, 10)
-SETS = 10_000
 # Sets at a time: each holds thousands of bootstrap means.
 BLOCK = 500
 EPISODES = 100
@@ -64,11 +68,12 @@ def scenarios() -> dict[str, tuple[Draw, float]]:
     }
 
 
-def run(part: str, say: Say, sets: int = SETS) -> dict[str, Any]:
-    """The record of one part, of as many simulated sets of seeds a cell."""
+def run(part: str, say: Say) -> dict[str, Any]:
+    """The record of one part."""
+    sets = SETS[part]
     say(f"{part}: {sets:,} sets of seeds for each cell")
-    rows = {"means": _means, "rule": _rule, "successes": _successes}[part](sets)
-    return {"sets": sets, "rows": rows}
+    made = {"means": _means, "rule": _rule, "successes": _successes, "aggregates": coverage_aggregates.rows}
+    return {"part": part, "sets": sets, "rows": made[part](sets)}
 
 
 def _means(sets: int) -> list[dict[str, Any]]:

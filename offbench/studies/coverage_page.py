@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from offbench.basis.files import atomic
+from offbench.studies.coverage_aggregates import SHARES
 from offbench.studies.drawing import ABSENT
 
 Records = Mapping[str, dict[str, Any]]
@@ -23,8 +24,11 @@ def write_page(records: Records, folder: Path) -> list[Path]:
 
 def tables(records: Records) -> dict[str, str]:
     """Each table in Markdown, by name; of the parts that there are records of."""
-    made = {"means": _means, "missed": _missed, "rule": _rule, "successes": _successes}
-    part = {"missed": "means"}
+    made = {
+        "means": _means, "missed": _missed, "rule": _rule, "successes": _successes, "aggregates": _aggregates,
+        "cvar": _cvar,
+    }  # fmt: skip
+    part = {"missed": "means", "cvar": "aggregates"}
     return {
         name: table(records[part.get(name, name)]["rows"])
         for name, table in made.items()
@@ -74,13 +78,33 @@ def _successes(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(["success rate", "correlation", "seeds", *methods], lines)
 
 
+def _aggregates(rows: Sequence[Mapping[str, Any]]) -> str:
+    several = [row for row in rows if "CVaR" not in row["coverage"]]
+    methods = list(several[0]["coverage"])
+    lines = []
+    for row in several:
+        widths = {name: row["width"][name] * (100 if name in SHARES else 1) for name in methods}
+        cells = [f"{_percent(row['coverage'][name], 0)} ({_points(widths[name])})" for name in methods]
+        lines.append([row["suite"], str(row["seeds"]), *cells])
+    return _table(["six tasks", "runs a task", *methods], lines)
+
+
+def _cvar(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        [str(row["seeds"]), f"{_percent(row['coverage']['CVaR'], 0)} ({_points(row['width']['CVaR'])})"]
+        for row in rows
+        if "CVaR" in row["coverage"]
+    ]
+    return _table(["seeds", "CVaR at 0.1"], lines)
+
+
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [header, ["---", *("---:" for _ in header[1:])], *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _percent(share: float | None) -> str:
-    return ABSENT if share is None else f"{100 * share:.1f}%"
+def _percent(share: float | None, digits: int = 1) -> str:
+    return ABSENT if share is None else f"{100 * share:.{digits}f}%"
 
 
 def _points(width: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_rebuilding_all_pages_changes_nothing(tmp_path: Path) -> None:
     names = [str(path.relative_to(folder)) for path in RESULTS["pages"](folder)]
     assert set(FAST) < set(names)
     assert changed(folder, names) == []
+
+
+def test_the_example_of_the_page_of_figures_prints_what_it_says(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "figures.md").read_text(), flags=re.DOTALL)
+    script = tmp_path / "example.py"
+    script.write_text(code)
+    runpy.run_path(str(script))
+    assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*\)  # (.*)", code)
 
 
 def test_what_was_edited_by_hand_is_mended(tmp_path: Path) -> None:

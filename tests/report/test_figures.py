@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from synthetic_records import make_record, seeds
 
+import offbench
 from offbench.cli.report import commands
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
@@ -113,6 +114,17 @@ def test_rollouts_are_shown_from_worst_to_best_first_state_to_last():
     first, last = (np.asarray(drawn.figure.axes[place].images[0].get_array()) for place in (0, 2))
     assert first.shape == (180, 240, 3)
     assert not np.array_equal(first, last)
+
+
+@pytest.mark.slow
+def test_rollouts_of_a_run_are_the_episodes_of_its_last_evaluation(tmp_path):
+    folder = tmp_path / "run"
+    settings = {"seeds": 1, "steps": 20, "episodes": 5, "evaluate_every": 20, "compile": "never", "workers": 1}
+    run = offbench.train("bc", "offbench/pendulum/swingup-v0", output=folder, quiet=True, **settings)
+    shown = rollout_figure.of_run(folder, 3)
+    returns = sorted(run.records[0].evaluations[-1].returns)
+    assert [one.returns[0] for one in shown.episodes] == pytest.approx([returns[0], returns[2], returns[4]])
+    assert rollout_figure.draw(shown, frames=2).data[0]["step"] == 0
 
 
 def test_ranks_are_spread_evenly():
