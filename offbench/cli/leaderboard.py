@@ -11,6 +11,7 @@ from offbench.cli.leaderboard_retrain import retrain_entry
 from offbench.cli.leaderboard_run import run_suite
 from offbench.cli.leaderboard_site import build, serve
 from offbench.cli.leaderboard_submit import submit, verify_entry
+from offbench.cli.leaderboard_submit import check_results, submit, verify_entry
 from offbench.cli.leaderboard_suites import list_suites, show_suite
 from offbench.cli.leaderboard_time import time_method
 
@@ -20,6 +21,7 @@ commands: dict[str, Callable[..., Any]] = {
     "run": run_suite,
     "submit": submit,
     "verify": verify_entry,
+    "check": check_results,
     "retrain": retrain_entry,
     "export": export_results,
     "time": time_method,

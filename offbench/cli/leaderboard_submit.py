@@ -12,7 +12,7 @@ import tyro
 
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
-from offbench.leaderboard.archive import opened
+from offbench.leaderboard.archive import VERDICT, opened
 from offbench.leaderboard.entry import Entry, Verification
 from offbench.leaderboard.packing import Authors, pack
 from offbench.leaderboard.results import read_model
@@ -94,6 +94,39 @@ def verify_entry(
     elif results is not None and entry.is_dir() and entry.resolve().is_relative_to(results.resolve()):
         print(f"verdict: {plain(write_verdict(verdict, entry))}")
     return 0 if verdict.accepted else REFUSED
+
+
+def check_results(
+    results: Annotated[Path, tyro.conf.Positional], episodes: int | None = None, strict: bool = False
+) -> int:
+    """Verify every entry of a folder of results that has no verdict yet, and write the verdicts.
+
+    What the workflow of pull requests does. Ends with 2 where one is refused, after looking at all.
+
+    Examples:
+        offbench leaderboard check leaderboards/results
+
+    Args:
+        results: Folder of a leaderboard's results: SUITE/ENTRY/entry.json.
+        episodes: Episodes of each policy on starts drawn now; the suite's if not given.
+        strict: Refuse to play policies where neither landlock nor seccomp is in force.
+    """
+    settings = Settings(episodes=_positive(episodes), strict=strict)
+    waiting = [path.parent for path in sorted(results.glob("*/*/entry.json")) if not (path.parent / VERDICT).exists()]
+    print(f"{len(waiting)} entries without a verdict")
+    refused = 0
+    for entry in waiting:
+        print(plain(entry.relative_to(results)))
+        try:
+            verdict = verify(entry, results, settings, say=_say)
+        except OffbenchError as error:
+            print(f"REFUSED {plain(error)}")
+            refused += 1
+            continue
+        show(verdict)
+        refused += not verdict.accepted
+        write_verdict(verdict, entry)
+    return REFUSED if refused else 0
 
 
 def show(verdict: Verification) -> None:

@@ -10,13 +10,21 @@ that repeat themselves, a replay differs by rounding; on others, half of the epi
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from offbench.basis.shapes import Array
-from offbench.leaderboard.agreement import FALSE_ALARMS, claims_are_reached, holm, retrained_p_values
+from offbench.leaderboard.agreement import (
+    FALSE_ALARMS,
+    ROUNDING,
+    claims_are_reached,
+    holm,
+    retrained_p_values,
+    standard_error,
+)
 from offbench.leaderboard.entry import Remeasured
 from offbench.leaderboard.remeasuring import Played, compare, p_values
 
@@ -117,8 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args(arguments)
     generator = np.random.default_rng(0)
-    alarms = sum(refused(entry_of(given.seeds, given.episodes, generator), generator) for _ in range(given.entries))
-    print(f"{alarms} of {given.entries} honest entries refused, at most {FALSE_ALARMS:.0%} expected", flush=True)
+    if given.entries:
+        alarms = sum(refused(entry_of(given.seeds, given.episodes, generator), generator) for _ in range(given.entries))
+        print(f"{alarms} of {given.entries} honest entries refused, at most {FALSE_ALARMS:.0%} expected", flush=True)
     print("\n| the best of 20 private runs, by number of tasks | 1 | 3 | 6 |\n|---|---:|---:|---:|")
     for told, each_seed in (("chosen by a task's mean", False), ("chosen seed by seed", True)):
         counts = [sum(selected(n, each_seed, generator) for _ in range(given.trials)) for n in (1, 3, 6)]
@@ -132,17 +141,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             cells = []
             for size in sizes:
                 drawn = (honest(kind, given.seeds, given.episodes, generator) for _ in range(given.trials))
-                cells.append(str(sum(found(lie(each, size, by_heart), generator) for each in drawn)))
+                cells.append(str(sum(found(lie(each, size, by_heart)) for each in drawn)))
             print(f"| {kind.name} | {' | '.join(cells)} |", flush=True)
 
 
-def found(played: Played, generator: np.random.Generator) -> bool:
+def found(played: Played) -> bool:
     """Whether a lie in one task is found among the tests of all, by the strictest threshold of Holm's procedure.
 
-    The other tasks are honest: they could only make the entry be refused more often.
+    The other tasks are honest: they could only make the entry be refused more often. The tests' normal approximations
+    stand in for their permutations, which take a thousand times as long.
     """
-    values = p_values([compare("", played, generator)])
-    return min(values.values()) <= FALSE_ALARMS / (len(values) * len(KINDS))
+    error = standard_error(played.claimed, played.fresh)
+    means = np.array([[c.mean() - f.mean(), standard_error([c], [f])] for c, f in _pairs(played.claimed, played.fresh)])
+    squares = np.square(np.divide(means[:, 0], means[:, 1], out=np.zeros(len(means)), where=means[:, 1] > 0)).sum()
+    differences = np.concatenate([c - r for c, r in _pairs(played.claimed, played.replayed)])
+    differences[np.abs(differences) <= ROUNDING] = 0.0
+    flipped = float(np.sqrt(np.square(differences).sum()))
+    values = [
+        2 * stats.norm.sf(abs(means[:, 0].mean()) / error) if error else 1.0,
+        stats.chi2.sf(squares, len(means)),
+        2 * stats.norm.sf(abs(differences.sum()) / flipped) if flipped else 1.0,
+    ]
+    return bool(min(values) <= FALSE_ALARMS / (len(values) * len(KINDS)))
+
+
+def _pairs(one: Sequence[Array], other: Sequence[Array]) -> Iterable[tuple[Array, Array]]:
+    return zip(one, other, strict=True)
 
 
 if __name__ == "__main__":

@@ -80,15 +80,20 @@ def play(
     start_seed: int,
     limits: Limits | None = None,
     say: Callable[[str], object] = lambda text: None,
+    *,
+    strict: bool = False,
 ) -> tuple[Played, tuple[str, ...]]:
     """Play the policies of one task in a sandbox of their own; also what protections were in force.
 
     Raises:
-        OffbenchError: a policy is outside of the profile, fails, goes over a limit or gives what are no actions.
+        OffbenchError: a policy is outside of the profile, fails, goes over a limit or gives what are no actions; or the
+            kernel does not keep it from files, and ``strict`` asks for that.
     """
     found, known = task_of(task), signatures(contents, task)
     played = Played([], [], [])
     with Sandbox(limits) as sandbox:
+        if strict and not any("landlock" in each or "seccomp" in each for each in sandbox.protections):
+            raise OffbenchError("this kernel has neither landlock nor seccomp, so that no policy is played here")
         for record in contents.of(task):
             say(f"playing the policy of {where(record)}")
             content = contents.policies[record.dataset, record.seed]

@@ -26,6 +26,7 @@ from offbench.basis.modules import names_object
 from offbench.basis.plain import plain
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Provenance, Trajectories
+from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records

@@ -52,12 +52,14 @@ class Settings:
         episodes: of each policy on starts drawn afterwards; the suite's if None.
         start_seed: what those are drawn with; drawn itself if None, which is what keeps it secret.
         limits: of the sandbox.
+        strict: whether policies are played only where the kernel keeps them from files, by landlock or seccomp.
         suite: the suite, where it is none of offbench's own, such as one with hidden tasks.
     """
 
     episodes: int | None = None
     start_seed: int | None = None
     limits: Limits = field(default_factory=Limits)
+    strict: bool = False
     suite: Suite | None = None
 
 
@@ -137,7 +139,9 @@ def _played(
     try:
         for task in suite.tasks:
             episodes = settings.episodes or suite.episodes_of(task)
-            played, protections = remeasuring.play(contents, task, episodes, start_seed, settings.limits, say)
+            played, protections = remeasuring.play(
+                contents, task, episodes, start_seed, settings.limits, say, strict=settings.strict
+            )
             remeasuring.check_repetition(task, played)
             remeasured.append(remeasuring.compare(task.dataset, played, generator))
     except OffbenchError as error:
