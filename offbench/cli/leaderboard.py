@@ -10,7 +10,6 @@ from offbench.cli.leaderboard_hidden import commit, hidden, renamed
 from offbench.cli.leaderboard_retrain import retrain_entry
 from offbench.cli.leaderboard_run import run_suite
 from offbench.cli.leaderboard_site import build, serve
-from offbench.cli.leaderboard_submit import submit, verify_entry
 from offbench.cli.leaderboard_submit import check_results, submit, verify_entry
 from offbench.cli.leaderboard_suites import list_suites, show_suite
 from offbench.cli.leaderboard_time import time_method
