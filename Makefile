@@ -14,13 +14,15 @@ SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test suite test-slow lint bench clean
+.PHONY: help install demo docs results test suite test-slow lint bench clean
 
 help:
 	@echo "make demo       train BC and IQL on a built-in dataset, print the table, draw the curves"
+	@echo "make results    make tables and figures of README and docs anew from their records"
 	@echo "make test       lint, test, execute the notebooks"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the documentation as a site, build/docs/index.html"
 	@echo "make bench      speed and memory, as ratios against a rival in the same run"
 	@echo "make clean      remove caches and built files; .venv and runs stay"
 
@@ -44,6 +46,10 @@ demo: $(READY)
 	$(BIN)/offbench report table runs/demo
 	$(BIN)/offbench report curves runs/demo --output runs/demo/curves.png
 
+# From committed records alone: nothing is trained.
+results: $(READY)
+	$(BIN)/python docs/results.py
+
 # One thread a process, those that tests start included: threads that spin for each other are slow beside other work.
 # Bytecode is kept, because the tests start a hundred processes.
 suite test-slow: export OMP_NUM_THREADS := 1
@@ -66,6 +72,17 @@ lint: $(READY)
 
 bench: $(READY)
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
+
+# The generator of the site is not among what tests need.
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	@touch $@
+
+# Warnings end it: a link that leads nowhere, a page that is in no menu.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: .venv/.docs
+	$(BIN)/python -m mkdocs build --quiet --strict
+	@echo "build/docs/index.html"
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

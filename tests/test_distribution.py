@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
 # Every other folder holds data that the package reads.
-FOR_DEVELOPERS = {"benchmarks", "docs", "notebooks", "tests"}
+FOR_DEVELOPERS = {"benchmarks", "docs", "examples", "notebooks", "tests"}
 # What lies about in a checkout that is worked in.
 STRAYS = (
     "datasets/MUJOCO_LOG.TXT",

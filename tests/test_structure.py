@@ -271,3 +271,10 @@ def test_import_is_light() -> None:
     loaded = set(runs[0][1])
     assert "offbench" in loaded
     assert not loaded & {"torch", "gymnasium", "gymnasium_robotics", "mujoco", "matplotlib", "seaborn", "pandas"}
+
+
+def test_commands_of_data_start_without_torch_and_simulators() -> None:
+    code = "import sys, offbench.cli.data; print(*sorted(name for name in sys.modules if '.' not in name))"
+    loaded = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+    assert "offbench" in loaded
+    assert not loaded & {"torch", "gymnasium", "gymnasium_robotics", "mujoco", "minari", "matplotlib", "pandas"}

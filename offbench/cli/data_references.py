@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -18,8 +18,10 @@ from offbench.environments.own_tasks import read_task
 from offbench.environments.protocol import Simulator
 from offbench.environments.task import Reference
 from offbench.errors import OffbenchError
-from offbench.generation.references import LOW, SOURCE, Builder, measure, summarised, toml
-from offbench.training.learner import CheckedPolicy
+
+# What simulates and what learns takes seconds to import, and every command of data imports this file.
+if TYPE_CHECKING:
+    from offbench.generation.references import Builder
 
 COMMAND = "offbench data references"
 UNMEASURED = """\
@@ -53,6 +55,8 @@ def measure_references(
         data: Dataset or file whose mean return is the high reference.
         episodes: Episodes of each policy.
     """
+    from offbench.generation.references import LOW, measure, toml
+
     if episodes < 2:
         raise OffbenchError(f"episodes must be at least 2, so that there is a standard error, not {episodes}")
     if policy is not None and data is not None:
@@ -73,6 +77,8 @@ def measure_references(
 
 def _named(reference: Reference) -> Reference:
     """The same, with the command that measured it."""
+    from offbench.generation.references import SOURCE
+
     return reference.model_copy(update={"source": reference.source.replace(SOURCE, f"measured by {COMMAND}")})
 
 
@@ -86,6 +92,8 @@ def _builder(name: str) -> Builder:
         made = getattr(import_module(module), attribute)
 
     def build(simulator: Simulator, seeds: Sequence[int]) -> Policy:
+        from offbench.training.learner import CheckedPolicy
+
         with foreign(name, lambda why: f"the policy {name} cannot be made without arguments: {why}"):
             return CheckedPolicy(made(), name, len(simulator.action_low))
 
@@ -94,6 +102,8 @@ def _builder(name: str) -> Builder:
 
 def _recorded(data: str) -> Reference:
     """The mean return of the episodes of a dataset whose end is known."""
+    from offbench.generation.references import summarised
+
     found = whole(data).finished
     if found.rewards is None or len(found) < 2:
         raise OffbenchError(f"{data} has not two finished episodes with rewards, whose mean return could be taken")

@@ -80,6 +80,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "experiments that write a page (edge-of-reach, dynamics, coverage)",
         "offbench study edge-of-reach --budget small",
     ),
+    "leaderboard": Subcommand(
+        "leaderboard",
+        "suites of tasks, methods run on them, entries handed in and verified (run, submit, verify, ...)",
+        "offbench leaderboard run starter --algorithms iql td3_bc --output runs/starter",
+    ),
     "algorithms": Subcommand("algorithms", "algorithms and their flags (list, show)", "offbench algorithms show iql"),
 }
 

@@ -7,6 +7,7 @@ Gymnasium's trajectories. All else is a list of Gymnasium environments.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,16 @@ from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 
+# Imported one after the other until one supports the task: only who simulates waits for MuJoCo, and only who plays in a
+# maze of D4RL for what it draws with. No task is that of two of them.
+SIMULATORS = (
+    "offbench.environments.pendulum:PendulumSimulator",
+    "offbench.environments.pointmaze:PointMazeSimulator",
+    "offbench.environments.locomotion:LocomotionSimulator",
+    "offbench.environments.antmaze:AntMazeSimulator",
+    "offbench.environments.d4rl_maze_simulator:D4RLMazeSimulator",
+)
+
 
 def make_simulator(task: Task, count: int) -> Simulator:
     """A simulator of ``count`` environments of a task.
@@ -25,18 +36,14 @@ def make_simulator(task: Task, count: int) -> Simulator:
     Raises:
         OffbenchError: count < 1, or an environment that Gymnasium cannot make or that does not suit a flat policy.
     """
-    # Imported here, so that only who simulates waits for MuJoCo.
-    from offbench.environments.antmaze import AntMazeSimulator
-    from offbench.environments.d4rl_maze_simulator import D4RLMazeSimulator
-    from offbench.environments.locomotion import LocomotionSimulator
-    from offbench.environments.pendulum import PendulumSimulator
-    from offbench.environments.pointmaze import PointMazeSimulator
-
     if count < 1:
         raise OffbenchError(f"a simulator needs at least one environment, not {count}")
-    for kind in (PointMazeSimulator, AntMazeSimulator, D4RLMazeSimulator, LocomotionSimulator, PendulumSimulator):
+    for place in SIMULATORS:
+        module, _, name = place.partition(":")
+        kind = getattr(import_module(module), name)
         if kind.supports(task):
-            return kind(task, count)
+            made: Simulator = kind(task, count)
+            return made
     return GymnasiumSimulator(task, count)
 
 

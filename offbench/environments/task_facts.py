@@ -14,7 +14,6 @@ import numpy as np
 from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.environments.pendulum import MAX_TORQUE
-from offbench.environments.pointmaze import GOAL_RADIUS
 from offbench.environments.single import make_environment
 from offbench.environments.task import Task
 from offbench.lint.findings import Expected, TaskFacts
@@ -86,6 +85,8 @@ def _locomotion(t: Trajectories, size: int, forward: int, alive: float, control:
 
 def _pointmaze(t: Trajectories, dense: bool, observed: bool) -> Expected | None:
     """Distance to the goal after the step; the goal ends the observation, or is the extra column ``goal``."""
+    from offbench.environments.pointmaze import GOAL_RADIUS  # here, so that no other task waits for MuJoCo
+
     if t.observations.ndim != 2 or t.observations.shape[1] < (6 if observed else 4):
         return None
     goal = _before(t)[:, -2:] if observed else t.extras.get("goal")

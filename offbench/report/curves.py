@@ -2,150 +2,136 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from offbench.basis.files import atomic
-from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import student_interval
+from offbench.report.at_hand import DataScores, data_scores
+from offbench.report.canvas import Drawn, Size, check_output, legend, name_axes, panels, print_style, text, title, write
 from offbench.report.groups import Group, group
+from offbench.report.labels import Labels, read_labels
+from offbench.report.naming import algorithm_labels, algorithm_styles, dataset_labels
+from offbench.report.palette import Style
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
-# Set like the text of a paper. These fonts come with matplotlib, so that a picture is the same on every machine.
-STYLE = {
-    "font.family": "STIXGeneral",
-    "mathtext.fontset": "stix",
-    "axes.titlesize": 11,
-    "axes.labelsize": 11,
-    "legend.fontsize": 11,
-    "legend.title_fontsize": 11,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
-    "lines.linewidth": 1.6,
-    "axes.edgecolor": "0.3",
-    "axes.linewidth": 0.8,
-    "grid.color": "0.88",
-    "grid.linewidth": 0.7,
-    "pdf.fonttype": 42,  # TrueType, which publishers accept and editors can edit
-}
-PANELS_A_ROW = 3
-DOTS_PER_INCH = 200
-# Without dates and program versions, the same records give the same bytes.
-METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
-}
+    from offbench.basis.shapes import Array
+
+MEAN, BEST = "mean of the data", "best episode"
+_DOTS, _DASHES = (0, (1.0, 2.0)), (0, (6.0, 3.0))
 
 
-def write_curves(records: Sequence[RunRecord], path: Path) -> list[Path]:
-    """Draw the curves and write them as PNG and as PDF, side by side and each atomically; returns both paths.
+def write_curves(records: Sequence[RunRecord], path: Path, size: Size = "two-column") -> list[Path]:
+    """Draw the curves and write them as PNG, PDF and CSV, side by side; returns the paths.
 
     Args:
         records: evaluated runs; see ``draw``.
         path: name of the picture; its suffix is ``.png``, ``.pdf`` or none.
+        size: of the figure.
     """
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    if path.suffix.lower() not in ("", *METADATA):
-        raise OffbenchError(f"curves are written as .png and .pdf, not {path.suffix}; name {path.with_suffix('.png')}")
-    written = [path.with_suffix(suffix) for suffix in METADATA]
-    with mpl.rc_context():
-        figure = draw(records)
-        for target in written:
-            with atomic(target) as temporary:
-                figure.savefig(
-                    temporary,
-                    format=target.suffix[1:],
-                    dpi=DOTS_PER_INCH,
-                    bbox_inches="tight",
-                    metadata=METADATA[target.suffix],
-                )
-        plt.close(figure)
-    return written
+    check_output(path)
+    return write(draw(records, size), path)
 
 
-def draw(records: Sequence[RunRecord]) -> Figure:
-    """A figure of all evaluated records, in groups and with labels as in the table; sets matplotlib's style.
+def draw(
+    records: Sequence[RunRecord], size: Size = "two-column", labels: Labels | None = None, *, data: bool = True
+) -> Drawn:
+    """A figure of all evaluated records, in groups as in the table, and its numbers.
 
     The line is the mean over seeds, the band its Student t interval (none for one seed). Where the seeds of a group
-    were evaluated at different steps, those that they share are drawn. An algorithm has one colour and one dash pattern
-    throughout; both palettes remain distinct for colour-blind readers and in grey.
+    were evaluated at different steps, those that they share are drawn. An algorithm has one style throughout
+    (`offbench.report.palette`). Grey lines are the mean and the best score of the data's episodes, where the data are
+    at hand without a download.
+
+    Args:
+        records: evaluated runs.
+        size: of the figure.
+        labels: short names; the defaults where there are none.
+        data: whether to draw the lines of the data.
 
     Raises:
         OffbenchError: no record was evaluated, or the seeds of a group share no step.
     """
-    import seaborn as sns
+    groups, notes = group(records)
+    labels = labels or read_labels(None)
+    algorithms, datasets = algorithm_labels(groups, labels), dataset_labels(groups, labels)
+    styles = algorithm_styles(groups, labels)
+    rows: list[dict[str, object]] = []
+    with print_style():
+        figure, axes = panels(len(datasets), size)
+        known = False
+        for place, (dataset, label) in zip(axes, datasets.items(), strict=True):
+            members = [one for one in groups if one.dataset == dataset]
+            of_data = data_scores(members[0].records[0]) if data else None
+            known |= of_data is not None
+            rows += _panel(place, members, styles, of_data)
+            title(place, label)
+        name_axes(figure, "Gradient updates", "Score")
+        legend(figure, {algorithms[name]: style for name, style in styles.items()}, more=_grey() if known else ())
+    return Drawn(figure, rows, tuple(notes))
+
+
+def _panel(
+    axes: Axes, groups: Sequence[Group], styles: Mapping[str, Style], data: DataScores | None
+) -> list[dict[str, object]]:
+    """Draw the groups of one dataset; a row a point."""
     from matplotlib.ticker import EngFormatter
 
-    groups, _ = group(records)
-    points = _points(groups)
-    algorithms = sorted({_name(one.algorithm) for one in groups})
-    datasets = list(dict.fromkeys(_name(one.dataset) for one in groups))
-    sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
-    palette = sns.color_palette("colorblind", len(algorithms))  # type: ignore[no-untyped-call]
-    grid = sns.relplot(  # type: ignore[no-untyped-call]
-        points,
-        x="Gradient updates",
-        y="Score",
-        hue="algorithm",
-        hue_order=algorithms,
-        style="algorithm",
-        style_order=algorithms,
-        palette=palette,
-        kind="line",
-        errorbar=_band,
-        err_kws={"alpha": 0.18, "linewidth": 0},
-        col="dataset",
-        col_order=datasets,
-        col_wrap=min(PANELS_A_ROW, len(datasets)),
-        facet_kws={"sharex": False, "sharey": False},
-        height=2.6,
-        aspect=1.35,
-    )
-    for axes, dataset in zip(grid.axes.flat, datasets, strict=True):
-        axes.set_title(textwrap.fill(dataset, 44, break_on_hyphens=False), pad=8)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("Gradient updates")
-        axes.margins(x=0.02)
-    grid.legend.set_title("")
-    figure: Figure = grid.figure
-    return figure
-
-
-def _points(groups: Iterable[Group]) -> dict[str, list[Any]]:
-    """One row for each evaluation of each seed, as columns."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for one in groups:
-        shared = set.intersection(*({e.step for e in record.evaluations} for record in one.records))
-        if not shared:
-            seeds = ", ".join(str(record.seed) for record in one.records)
-            raise OffbenchError(
-                f"the seeds {seeds} of {one.algorithm} on {one.dataset} were never evaluated at the same step, "
-                "so they have no common curve"
-            )
+        style, (steps, scores) = styles[one.algorithm], _scores(one)
+        bands = [student_interval(column) for column in scores.T]
+        axes.plot(steps, scores.mean(axis=0), color=style.color, linestyle=style.linestyle)
+        limits = np.array([band or (np.nan, np.nan) for band in bands]).T
+        axes.fill_between(steps, *limits, color=style.color, alpha=0.18, linewidth=0)
         rows += [
-            (_name(one.dataset), _name(one.algorithm), evaluation.step, float(record.scores(evaluation).mean()))
-            for record in one.records
-            for evaluation in record.evaluations
-            if evaluation.step in shared
+            {
+                "dataset": one.dataset,
+                "algorithm": one.algorithm,
+                "step": step,
+                "mean": float(mean),
+                "low": band[0] if band else None,
+                "high": band[1] if band else None,
+                "seeds": len(one.records),
+                "data_mean": data.mean if data else None,
+                "data_best": data.best if data else None,
+            }
+            for step, mean, band in zip(steps, scores.mean(axis=0), bands, strict=True)
         ]
-    names = ("dataset", "algorithm", "Gradient updates", "Score")
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    if data is not None:
+        axes.axhline(data.mean, color="0.45", linestyle=_DOTS, linewidth=1, zorder=1)
+        axes.axhline(data.best, color="0.45", linestyle=_DASHES, linewidth=1, zorder=1)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.locator_params(nbins=5)
+    axes.margins(x=0.02)
+    return rows
 
 
-def _name(label: str) -> str:
-    """A label on one line, no part of which is set as mathematics."""
-    return plain(label).replace("$", r"\$")
+def _grey() -> list[object]:
+    """Handles of the data's lines for the legend."""
+    from matplotlib.lines import Line2D
+
+    lines = ((BEST, _DASHES), (MEAN, _DOTS))
+    return [Line2D([], [], color="0.45", linestyle=dash, linewidth=1, label=text(label)) for label, dash in lines]
 
 
-def _band(scores: Any) -> tuple[float, float]:
-    return student_interval(np.asarray(scores)) or (np.nan, np.nan)
+def _scores(one: Group) -> tuple[list[int], Array]:
+    """The steps that all seeds were evaluated at, and the scores (seeds, steps) there."""
+    shared = set.intersection(*({e.step for e in record.evaluations} for record in one.records))
+    if not shared:
+        seeds = ", ".join(str(record.seed) for record in one.records)
+        raise OffbenchError(
+            f"the seeds {seeds} of {one.algorithm} on {one.dataset} were never evaluated at the same step, "
+            "so they have no common curve"
+        )
+    scores = [
+        [float(record.scores(evaluation).mean()) for evaluation in record.evaluations if evaluation.step in shared]
+        for record in one.records
+    ]
+    return sorted(shared), np.array(scores)

@@ -18,7 +18,8 @@ from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_records
 from offbench.evaluation.statistics import caution, student_interval
-from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+from offbench.report.canvas import DOTS_PER_INCH, METADATA
+from offbench.studies.drawing import STYLE
 
 Say = Callable[[str], None]
 ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
@@ -167,6 +168,7 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     import offbench
 
     data = offbench.load(comparison.dataset)
+    best = float(np.max(data.returns))
     one = next(iter(found.values()))[0]
     lines = [
         f"# {comparison.title}",
@@ -174,24 +176,13 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
         comparison.text,
         "",
         f"`{comparison.dataset}`: {len(data.returns):,} episodes, returns {np.mean(data.returns):.1f} on average, "
-        f"{np.max(data.returns):.1f} at best. {comparison.steps:,} updates each, seeds "
+        f"{best:.1f} at best. {comparison.steps:,} updates each, seeds "
         f"{', '.join(map(str, comparison.seeds))}, {comparison.episodes} episodes an evaluation. Means over seeds of "
         "the last evaluation, [95% interval of the mean over seeds, Student t].",
         "",
-        "| | return | score | best seed | worst seed | minutes | flags |",
-        "|---|---:|---:|---:|---:|---:|---|",
     ]
-    for method in comparison.methods:
-        records = found.get(method.name)
-        if records is None:
-            continue
-        last = returns(records)
-        scores = [float(record.scores(record.evaluations[-1]).mean()) for record in records]
-        minutes = records[0].wall_seconds / 60  # of the whole run, what updates rest on included
-        lines.append(
-            f"| {method.name} | {_interval(last)} | {_interval(scores)} | {max(last):.1f} | {min(last):.1f} | "
-            f"{minutes:.1f} | {_flags(method.settings)} |"
-        )
+    lines += _table(comparison, found, best)
+    lines += ["", *(f"- {each.name}: {_flags(each.settings)}" for each in comparison.methods if each.name in found)]
     for name, records in found.items():
         if warning := caution([record.final_score for record in records]):
             lines += ["", f"{name}: {warning}."]
@@ -208,6 +199,28 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     if not_run:
         lines += ["Not run:", "", *not_run, ""]
     return "\n".join(lines)
+
+
+def _table(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], best: float) -> list[str]:
+    """A row a method; where some seed earns more than the data's best episode, how many do."""
+    exceeded = any(value > best for records in found.values() for value in returns(records))
+    above = f" above {best:.1f} |" if exceeded else ""
+    lines = [
+        f"| | return | score |{above} each seed | minutes |",
+        f"|---|---:|---:|{'---:|' if above else ''}---|---:|",
+    ]
+    for method in comparison.methods:
+        records = found.get(method.name)
+        if records is None:
+            continue
+        last = returns(records)
+        scores = [float(record.scores(record.evaluations[-1]).mean()) for record in records]
+        cells = [method.name, _interval(last), _interval(scores)]
+        cells += [f"{sum(value > best for value in last)} of {len(last)}"] if above else []
+        # Minutes are of the whole run, what updates rest on included.
+        cells += [", ".join(f"{value:.0f}" for value in last), f"{records[0].wall_seconds / 60:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _flags(settings: Mapping[str, Any]) -> str:

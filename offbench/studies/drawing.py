@@ -10,8 +10,25 @@ import numpy as np
 
 from offbench.basis.files import atomic
 from offbench.evaluation.statistics import student_interval
-from offbench.report.curves import DOTS_PER_INCH, METADATA, STYLE
+from offbench.report.canvas import DOTS_PER_INCH, METADATA
 
+# Set like the text of a paper, for pages on a screen. These fonts come with matplotlib.
+STYLE = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "lines.linewidth": 1.6,
+    "axes.edgecolor": "0.3",
+    "axes.linewidth": 0.8,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.7,
+    "pdf.fonttype": 42,
+}
 ABSENT = "–"  # noqa: RUF001 - the dash of printed tables
 Say = Callable[[str], None]
 
@@ -22,8 +39,13 @@ def mean_cell(values: Sequence[float]) -> str:
     if not known.size:
         return ABSENT
     interval = student_interval(known)
-    shown = f"{known.mean():.3g}"
-    return shown if interval is None else f"{shown} [{interval[0]:.3g}, {interval[1]:.3g}]"
+    shown = _three(float(known.mean()))
+    return shown if interval is None else f"{shown} [{_three(interval[0])}, {_three(interval[1])}]"
+
+
+def _three(value: float) -> str:
+    """Three digits, or all of a whole number that has more."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def figure(panels: int) -> tuple[Any, Any, Any]:

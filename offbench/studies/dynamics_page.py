@@ -74,12 +74,12 @@ def distractor_section(records: Records) -> list[str]:
         f"seeds. Value error: the mean of |V(s^') - V(s')| over {distractors.TESTED:,} new transitions; MSE over all "
         "dimensions.",
         "",
-        "| units | loss | value error | MSE | value error expected |",
+        "| units | loss | value error | MSE | value error there |",
         "|---:|---|---:|---:|---:|",
     ]
     for row in record["rows"]:
         cells = [str(row["hidden"]), row["loss"], mean_cell(row["value_error"]), mean_cell(row["mse"])]
-        lines.append(f"| {' | '.join(cells)} | {EXPECTED[row['hidden'], row['loss']]} |")
+        lines.append(f"| {' | '.join(cells)} | {EXPECTED[row['hidden'], row['loss']]:.3f} |")
     return lines
 
 

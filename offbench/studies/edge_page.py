@@ -41,17 +41,20 @@ def text(records: Records) -> str:
         f"{best:.1f}. Rewards are at most 1 and gamma is 0.99, so that discounted rewards add up to at most 100; Q "
         "also counts the policy's entropy, which is below 1.4 a step, times the temperature.",
         "",
-        "| | return | mean Q of a batch | largest over the run | next states at the edge | critics' mean - min, within "
-        "reach | at the edge |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| | return | each seed | mean Q of a batch | largest over the run | next states at the edge |",
+        "|---|---:|---|---:|---:|---:|",
     ]
     for name, record in records.items():
         last, curves = record["curves"][-1], record["curves"]
         largest = max(max(map(abs, row["q"])) for row in curves)
         edge = np.mean([row["edge"] for row in curves])
-        cells = [mean_cell(last["returns"]), mean_cell(last["q"]), f"{largest:.3g}", f"{100 * edge:.1f}%"]
-        cells += [mean_cell(record["penalty"]["within"]), mean_cell(record["penalty"]["edge"])]
+        each = ", ".join(f"{value:.1f}" for value in last["returns"])
+        cells = [mean_cell(last["returns"]), each, mean_cell(last["q"]), f"{largest:.3g}", f"{100 * edge:.1f}%"]
         lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
+    lines += ["", "How far the critics differ, mean - min:", "", "| | within reach | at the edge |", "|---|---:|---:|"]
+    for name, record in records.items():
+        within, at_edge = (mean_cell(record["penalty"][place]) for place in ("within", "edge"))
+        lines.append(f"| {TITLES[name]} | {within} | {at_edge} |")
     lines += ["", "![Q and return over the run](curves.png)", "", "![Q over the plane](q.png)", ""]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm
 from offbench.basis.compiler import compiler
 from offbench.conformance.check import NotCheckedError
-from offbench.conformance.checks import CHECKS, compiled_equals_eager, compiling
+from offbench.conformance.checks import CHECKS, compiled_equals_eager, compiling, exporting, learning
 from offbench.conformance.subject import Subject
 
 ALGORITHMS = sorted(registry.OURS)
@@ -19,8 +19,16 @@ VARIANTS = [(name, {}) for name in ALGORITHMS] + [
     ("mopo", {"dynamics_members": 1, "critic_smoothing": 0.5, "critic_norm": 2.0}),
     ("rvs", {"actor": "deterministic", "condition": "sum", "dropout": 0.2}),
 ]
-# Generating code takes half a minute each: the fast tests do it for one that has noise and masks.
-COMPILED = [("iql", {"dropout": 0.2})]
+# Generating code takes half a minute each: the fast tests do it for one that has noise and masks, in a small network.
+COMPILED = [("rvs", {"hidden": (32,), "dropout": 0.2})]
+# Tracing takes up to ten seconds. One of each kind of update: a transformer, a gradient within the loss, several
+# networks in turn, imagined rows, updates of two kinds. The slow tests compile them all, as one graph too.
+TRACED = [(name, {}) for name in ("dt", "edac", "iql", "mopo", "td3_bc")]
+# What learns the toy in 200 to 300 updates at higher rates than those of the check, at which it takes up to 800. Only
+# ravl takes 800 at either, and is asked by the slow tests alone; its updates are tested to be edac's.
+FASTER = ("combo", "edac", "mobile", "mopo", "sac_n")
+# These act by a policy that awac, iql or sac_n has, too, and that is exported with them.
+ACTS_AS_ANOTHER = {"combo", "cql", "edac", "mobile", "mopo", "ravl", "xql"}
 # What only imitates does not bootstrap, and says so.
 SILENT = {
     "bc": {"truncations"},
@@ -42,7 +50,17 @@ def subject(request) -> Subject:
     return Subject(registry.algorithm(name), changes)
 
 
-@pytest.mark.parametrize("check", EAGER, ids=lambda check: check.name)
+def asked(variant, check):
+    """A check of a variant; what of it is slow has one of its kind, or itself at another rate, in the fast tests."""
+    name, changes = variant
+    another = check.run is exporting and (name in ACTS_AS_ANOTHER or "warmup" in changes or changes == {"dropout": 0.2})
+    marks = [pytest.mark.slow] if another or (check.run is learning and name in (*FASTER, "ravl")) else []
+    return pytest.param(variant, check, id=f"{called(variant)}-{check.name}", marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("subject", "check"), [asked(variant, check) for variant in VARIANTS for check in EAGER], indirect=["subject"]
+)
 def test_passes(subject, check, request):
     name = request.node.callspec.params["subject"][0]
     if check.name in SILENT.get(name, ()):
@@ -52,7 +70,14 @@ def test_passes(subject, check, request):
         check.run(subject)
 
 
-@pytest.mark.parametrize("subject", VARIANTS[: len(ALGORITHMS)], ids=called, indirect=True)
+@pytest.mark.parametrize("name", FASTER)
+def test_learns(name):
+    fields = Subject(registry.algorithm(name)).fields
+    rates = {rate: 1e-2 for rate in fields if rate.endswith("learning_rate") and not rate.startswith("dynamics")}
+    learning(Subject(registry.algorithm(name), rates | {"polyak": 0.05}))
+
+
+@pytest.mark.parametrize("subject", TRACED, ids=called, indirect=True)
 def test_an_update_is_one_graph_that_does_the_same(subject):
     with torch._dynamo.config.patch(recompile_limit=256):
         compiled_equals_eager(subject, torch.compile(Algorithm.step, fullgraph=True, backend="eager"), 4)
@@ -66,8 +91,8 @@ def test_compiled_equals_eager(subject):
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.parametrize("subject", [v for v in VARIANTS if v not in COMPILED], ids=called, indirect=True)
-def test_compiled_equals_eager_for_the_others_too(subject):
+@pytest.mark.parametrize("subject", VARIANTS, ids=called, indirect=True)
+def test_compiled_equals_eager_for_all(subject):
     compiling(subject)
 
 

@@ -104,10 +104,10 @@ def test_the_target_follows_the_new_critic():
 def test_finds_the_better_of_two_actions_that_the_data_mix():
     # A bandit: reward is the sign of the action. The mean action is 0; the value of the best one is 1.
     algorithm = IQL(
-        IQLConfig(expectile=0.9, beta=10.0, hidden=(32,), learning_rate=3e-3, polyak=0.1), SIZES, [0, 1], 400
+        IQLConfig(expectile=0.9, beta=10.0, hidden=(32,), learning_rate=1e-2, polyak=0.2), SIZES, [0, 1], 200
     )
     generator = torch.Generator().manual_seed(1)
-    for _ in range(400):
+    for _ in range(200):
         s = torch.randn(2, 64, 2, generator=generator)
         a = torch.sign(torch.randn(2, 64, 1, generator=generator)) * 0.8
         algorithm.update(Batch(s, a, torch.sign(a[..., 0]), s, torch.ones(2, 64)))

@@ -90,10 +90,10 @@ def test_q_and_policy_see_the_value_that_was_just_moved():
 def test_the_value_goes_from_the_mean_to_the_best_of_two_actions(temperature, expected):
     # A bandit: the reward is the sign of the action, which the data draw evenly: V = T log cosh(1 / T).
     algorithm = make(
-        XQL, Sizes(1, 1), size=64, temperature=temperature, largest_exponent=50.0, learning_rate=3e-3, polyak=0.1
+        XQL, Sizes(1, 1), size=64, temperature=temperature, largest_exponent=50.0, learning_rate=1e-2, polyak=0.2
     )
     generator = torch.Generator().manual_seed(1)
-    for update in range(400):
+    for update in range(200):
         s = batch(algorithm, seed=update).observations
         a = torch.sign(torch.randn(1, 64, 1, generator=generator, dtype=torch.float64)) * 0.8
         algorithm.update(Batch(s, a, torch.sign(a[..., 0]), s, torch.ones_like(a[..., 0])))

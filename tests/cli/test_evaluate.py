@@ -50,7 +50,8 @@ def runs(tmp_path, monkeypatch, pendulum_file):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "theirs.py").write_text(MODULE)
     for name in ("bc", "theirs:Mine"):
-        arguments = ["train", name, str(pendulum_file), *QUICK, "--quiet", "--output", name[:2]]
+        once = ["--evaluate-every", "4"] if name == "bc" else []
+        arguments = ["train", name, str(pendulum_file), *QUICK, *once, "--quiet", "--output", name[:2]]
         assert main(arguments) == 0
         assert main([*arguments, "--resume"]) == 0
     sys.modules.pop("theirs")

@@ -17,6 +17,7 @@ from offbench.training.export import OnnxPolicy
 from offbench.training.finished import Run
 
 QUICK = ["--steps", "6", "--seeds", "2", "--episodes", "2", "--hidden", "8", "--batch-size", "8", "--compile", "never"]
+QUICK += ["--evaluate-every", "6"]
 
 
 @pytest.fixture
@@ -96,7 +97,6 @@ def test_another_return_is_asked_for_on_the_command_line(dataset, tmp_path, caps
     run, again = tmp_path / "run", tmp_path / "again"
     hidden = QUICK.index("--hidden")  # which a transformer has none of
     small = [*QUICK[:hidden], *QUICK[hidden + 2 :], "--context", "3", "--embedding", "8", "--layers", "1"]
-    small += ["--evaluate-every", "6"]
     assert main(["train", "dt", str(dataset), "--task", "pendulum", "--output", str(run), *small]) == 0
     assert main(["evaluate", str(run), "--episodes", "1", "--target", "-200", "--output", str(again)]) == 0
     record = json.loads((again / "seed-1.json").read_text())

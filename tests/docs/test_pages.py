@@ -102,3 +102,17 @@ def test_every_code_of_the_lint_is_on_its_page():
     codes = set(re.findall(r'Finding\(\s*"(?:error|warning|note)", "([a-z-]+)"', sources))
     assert len(codes) > 15
     assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_suites(cache: Path):
+    assert run(examples("suites.md"), cache) == ["500 50"]
+
+
+def test_the_table_of_suites_says_what_they_are():
+    from offbench.leaderboard.suite import suites
+
+    page = page_of("suites.md")
+    for name, each in suites().items():
+        at_most = " at most" if each.kind == "time" else ""
+        assert re.search(rf"\| `{name}` \| {len(each.tasks)} \| {each.steps:,}{at_most} \| {each.seeds} \|", page)
+        assert re.search(rf"\| `{name}` \|.*\| {each.episodes}( episodes)? \|", page)

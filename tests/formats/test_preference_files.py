@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as arrays
 
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
+from offbench.formats import pickled_arrays
 from offbench.formats.d4rl_rows import qlearning_rows
 from offbench.formats.pickled_arrays import read_pickled_array
 from offbench.formats.preference_files import read_ipl, read_labels, read_rows
@@ -173,10 +174,12 @@ def test_odd_instructions_are_refused(tmp_path: Path, content: bytes, sentence: 
         read_pickled_array(path)
 
 
-def test_endless_pickles_are_refused(tmp_path: Path) -> None:
+def test_endless_pickles_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pickled_arrays._MOST_INSTRUCTIONS == 2_000_000
+    monkeypatch.setattr(pickled_arrays, "_MOST_INSTRUCTIONS", 20_000)
     path = tmp_path / "x.pkl"
-    path.write_bytes(b"]" * 2_100_000)
-    with pytest.raises(DataError, match=r"more than 2,000,000 instructions"):
+    path.write_bytes(b"]" * 21_000)
+    with pytest.raises(DataError, match=r"more than 20,000 instructions"):
         read_pickled_array(path)
     path.write_bytes(bytes(17 * 2**20))
     with pytest.raises(DataError, match=r"has 17,825,792 bytes; a pickle of up to 16,777,216 is read"):

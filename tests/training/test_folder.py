@@ -27,7 +27,8 @@ STRANGERS = {
 
 
 def train(data: Path, folder: Path, **more: Any) -> offbench.Run:
-    arguments = {"seeds": 2, "steps": 6, "episodes": 1, "checkpoint_every": 2, "output": folder, **SMALL} | more
+    arguments = {"seeds": 2, "steps": 6, "episodes": 1, "checkpoint_every": 2, "evaluate_every": 6, "output": folder}
+    arguments |= SMALL | more
     return offbench.train("bc", data, **arguments)
 
 
@@ -146,13 +147,14 @@ def mutated(manifest: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return changed
 
 
-def test_two_thousand_mutated_run_folders_are_refused_or_equal(pendulum_file, tmp_path):
+@pytest.mark.parametrize("count", [400, pytest.param(2000, marks=pytest.mark.slow)])
+def test_mutated_run_folders_are_refused_or_equal(count, pendulum_file, tmp_path):
     run = train(pendulum_file, tmp_path / "run")
     (checkpoint,) = run.folder.glob("checkpoint-*.safetensors")
     manifest, weights = json.loads((run.folder / "manifest.json").read_text()), checkpoint.read_bytes()
     expected, rng = [record.returns for record in evaluations(run.folder)], random.Random(0)
     refused = 0
-    for number in range(2000):
+    for number in range(count):
         if number % 2:
             (run.folder / "manifest.json").write_text(json.dumps(mutated(manifest, rng)))
         else:
@@ -169,7 +171,7 @@ def test_two_thousand_mutated_run_folders_are_refused_or_equal(pendulum_file, tm
             assert [record.returns for record in evaluations(run.folder)] == expected
         (run.folder / "manifest.json").write_text(json.dumps(manifest))
         checkpoint.write_bytes(weights)
-    assert refused > 1900
+    assert refused > 0.95 * count
     assert outcome(run.folder)
 
 

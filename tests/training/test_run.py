@@ -19,6 +19,8 @@ from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.evaluation.rollout import environment_seeds, returns
 from offbench.formats import native
 
+ONCE = SMALL | {"evaluate_every": 1000}  # only at the end, where nothing is said of the course of the scores
+
 
 def test_a_run_is_recorded_scored_and_opened_again(pendulum_file, tmp_path):
     run = offbench.train("iql", pendulum_file, seeds=2, steps=40, episodes=3, output=tmp_path / "run", **SMALL)
@@ -40,7 +42,7 @@ def test_a_run_is_recorded_scored_and_opened_again(pendulum_file, tmp_path):
 
 
 def test_evaluate_meets_other_starts_and_both_seeds(pendulum_file, tmp_path):
-    run = offbench.train("bc", pendulum_file, seeds=2, steps=10, episodes=2, output=tmp_path / "run", **SMALL)
+    run = offbench.train("bc", pendulum_file, seeds=2, steps=10, episodes=2, output=tmp_path / "run", **ONCE)
     records = offbench.evaluate(run.folder, episodes=4)
     assert [len(record.evaluations) for record in records] == [1, 1]
     trained = {seed for r in run.records for e in r.evaluations for seed in e.environment_seeds}
@@ -51,7 +53,7 @@ def test_evaluate_meets_other_starts_and_both_seeds(pendulum_file, tmp_path):
 
 
 def test_a_policy_says_that_its_source_has_changed(pendulum_file, tmp_path, monkeypatch, recwarn):
-    run = offbench.train("bc", pendulum_file, seeds=1, steps=4, episodes=1, output=tmp_path / "run", **SMALL)
+    run = offbench.train("bc", pendulum_file, seeds=1, steps=4, episodes=1, output=tmp_path / "run", **ONCE)
     run.policy()
     assert not recwarn.list
     monkeypatch.setattr(registry, "source_digest", lambda found: "0" * 64)
@@ -77,7 +79,7 @@ def test_groups_change_rounding_only(pendulum_file, tmp_path, dtype):
     for size in (1, 3):
         folders.append(tmp_path / f"{dtype}-{size}")
         offbench.train(
-            "iql", pendulum_file, seeds=3, steps=20, output=folders[-1], group=size, dtype=dtype, episodes=1, **SMALL
+            "iql", pendulum_file, seeds=3, steps=20, output=folders[-1], group=size, dtype=dtype, episodes=1, **ONCE
         )
     one, other = map(checkpoint, folders)
     largest = max(float((one[name] - other[name]).abs().max()) for name in one)
@@ -90,41 +92,48 @@ def training(pendulum_file, folder, steps, *more):
     return [*arguments, "--evaluate-every", str(steps // 2), "--checkpoint-every", "70", *more]
 
 
-def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path, capsys):
-    steps = 420
-    finish(training(pendulum_file, tmp_path / "whole", steps))
+STEPS = 300
+
+
+@pytest.fixture(scope="module")
+def whole(pendulum_file, tmp_path_factory):
+    """The undisturbed run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(training(pendulum_file, folder, STEPS))
+    return folder
+
+
+def test_killed_at_random_moments_and_resumed_equals_uninterrupted(pendulum_file, tmp_path, capsys, whole):
     entropy = int.from_bytes(os.urandom(4), "little")
     print(f"moments of the kills are drawn from {entropy}")  # shown when the test fails
     rng = np.random.default_rng(entropy)
     for kill in range(2):
-        process = start(training(pendulum_file, tmp_path / "killed", steps, *(["--resume"] if kill else [])))
-        wait_for_step(tmp_path / "killed", int(rng.integers(0, 180 * (kill + 1))), process)
+        process = start(training(pendulum_file, tmp_path / "killed", STEPS, *(["--resume"] if kill else [])))
+        wait_for_step(tmp_path / "killed", int(rng.integers(0, 130 * (kill + 1))), process)
         time.sleep(float(rng.uniform(0, 0.2)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    finish(training(pendulum_file, tmp_path / "killed", steps, "--resume"))
+    finish(training(pendulum_file, tmp_path / "killed", STEPS, "--resume"))
     assert "run:" in capsys.readouterr().out
-    assert same(tmp_path / "whole", tmp_path / "killed")
+    assert same(whole, tmp_path / "killed")
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path):
-    steps = 600
-    process = start(training(pendulum_file, tmp_path / "stopped", steps))
-    wait_for_step(tmp_path / "stopped", 100, process)
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(pendulum_file, tmp_path, whole):
+    process = start(training(pendulum_file, tmp_path / "stopped", STEPS))
+    wait_for_step(tmp_path / "stopped", 70, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in err
     assert "Traceback" not in err
     stopped = json.loads((tmp_path / "stopped" / "manifest.json").read_text())["progress"]
-    assert 100 <= stopped["step"] < steps
-    finish(training(pendulum_file, tmp_path / "stopped", steps, "--resume"))
-    finish(training(pendulum_file, tmp_path / "whole", steps))
-    assert same(tmp_path / "whole", tmp_path / "stopped")
+    assert 70 <= stopped["step"] < STEPS
+    finish(training(pendulum_file, tmp_path / "stopped", STEPS, "--resume"))
+    assert same(whole, tmp_path / "stopped")
 
 
 def test_a_finished_run_resumes_to_itself_and_is_not_overwritten(pendulum_file, tmp_path):
-    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **SMALL}
+    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **ONCE}
     first = offbench.train("bc", pendulum_file, **arguments)
     before = outcome(first.folder)
     with pytest.raises(OffbenchError, match=r"a run in .* finished; give --resume .* or --output"):
@@ -137,7 +146,7 @@ def test_a_finished_run_resumes_to_itself_and_is_not_overwritten(pendulum_file, 
 
 
 def test_a_damaged_checkpoint_is_refused(pendulum_file, tmp_path):
-    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **SMALL}
+    arguments = {"seeds": 1, "steps": 5, "episodes": 1, "output": tmp_path / "run", **ONCE}
     run = offbench.train("bc", pendulum_file, **arguments)
     (path,) = run.folder.glob("checkpoint-*")
     path.write_bytes(path.read_bytes()[:-50])
@@ -225,7 +234,7 @@ def test_what_a_kill_left_half_written_is_removed(pendulum_file, tmp_path):
     (tmp_path / "run").mkdir()
     left = tmp_path / "run" / ".checkpoint-000000001.safetensors.x2_4abcd.part"
     left.write_bytes(b"half")
-    offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **SMALL)
+    offbench.train("bc", pendulum_file, seeds=1, steps=2, episodes=1, output=tmp_path / "run", **ONCE)
     assert not left.exists()
 
 

@@ -22,13 +22,15 @@ from offbench.training.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="workers share memory by descriptor")
 
+TRANSFORMER = {"embedding": 8, "heads": 1, "layers": 1, "context": 4, "batch_size": 4}
 IQL = ["iql", "--hidden", "16", "--batch-size", "16", "--compile", "never"]
+STEPS = 160  # long enough to be met in the middle
 
 
 def training(file, folder, steps, *more):
     """Five seeds of IQL in two groups and two workers."""
     arguments = ["train", IQL[0], str(file), *IQL[1:], "--seeds", "5", "--steps", str(steps), "--output", str(folder)]
-    arguments += ["--episodes", "2", "--evaluate-every", str(steps // 2), "--checkpoint-every", "70"]
+    arguments += ["--episodes", "2", "--evaluate-every", str(steps // 2), "--checkpoint-every", "40"]
     return [*arguments, "--workers", "2", "--group", "2", *more]
 
 
@@ -53,15 +55,17 @@ def is_worker(process):
 def whole(pendulum_file, tmp_path_factory):
     """The undisturbed run, in one process."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    finish(training(pendulum_file, folder, 280, "--workers", "1"))
+    finish(training(pendulum_file, folder, STEPS, "--workers", "1"))
     return folder
 
 
+# Each run with workers imports torch twice more. Below, the fast tests have updates of two kinds on data in memory, and
+# policies with a memory in an evaluation.
 @pytest.mark.parametrize(("algorithm", "changes"), [
     ("iql", {}),
-    ("td3_bc", {"steps": 31}),  # updates of two kinds, and an odd number of them
+    pytest.param("td3_bc", {"steps": 31}, marks=pytest.mark.slow),  # updates of two kinds, and an odd number of them
     # Policies with a memory.
-    ("dt", {"embedding": 8, "heads": 1, "layers": 1, "context": 4, "batch_size": 4, "evaluate_every": 30}),
+    pytest.param("dt", TRANSFORMER | {"evaluate_every": 30}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_any_number_of_workers_makes_the_same_run(algorithm, changes, pendulum_file, tmp_path):
     settings = {"seeds": 5, "group": 2, "steps": 30, "evaluate_every": 20, "episodes": 9, "checkpoint_every": 7}
@@ -77,16 +81,17 @@ def test_any_number_of_workers_makes_the_same_run(algorithm, changes, pendulum_f
 def test_data_in_memory_are_handed_over_and_no_copy_stays(pendulum_file, tmp_path):
     data = native.load(pendulum_file)[:10]
     for workers in (1, 2):
-        offbench.train(
-            "bc", data, seeds=2, group=1, steps=5, episodes=1, workers=workers, output=tmp_path / str(workers), **SMALL
-        )
+        settings = SMALL | {"workers": workers, "output": tmp_path / str(workers)}
+        # Updates of two kinds, an odd number of them, and groups of two sizes.
+        offbench.train("td3_bc", data, seeds=3, group=2, steps=31, episodes=1, **settings)
     assert same(tmp_path / "1", tmp_path / "2")
     assert not list((tmp_path / "2").glob(".*"))
 
 
 def test_an_evaluation_is_the_same_by_any_number_of_workers(pendulum_file, tmp_path):
-    folder = tmp_path / "run"
-    offbench.train("bc", pendulum_file, seeds=3, steps=5, episodes=1, output=folder, **SMALL)
+    folder, settings = tmp_path / "run", SMALL | TRANSFORMER  # policies with a memory
+    del settings["hidden"]
+    offbench.train("dt", pendulum_file, seeds=3, steps=5, episodes=1, output=folder, **settings)
     one, two = (offbench.evaluate(folder, episodes=9, workers=workers) for workers in (1, 2))
     assert [record.evaluations for record in one] == [record.evaluations for record in two]
     assert [len(record.evaluations[0].returns) for record in two] == [9] * 3
@@ -163,42 +168,43 @@ def test_the_seeds_before_one_that_failed_are_kept(pendulum_file, tmp_path):
 
 
 def test_a_killed_worker_stops_the_run_where_it_can_go_on(pendulum_file, tmp_path, whole):
-    process = start(training(pendulum_file, tmp_path / "run", 280))
-    wait_for_step(tmp_path / "run", 70, process)
+    process = start(training(pendulum_file, tmp_path / "run", STEPS))
+    wait_for_step(tmp_path / "run", 40, process)
     workers_of(process)[0].kill()
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "was ended by SIGKILL" in err
     assert "run the same command with --resume to go on" in err
     assert "Traceback" not in err
-    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
+    finish(training(pendulum_file, tmp_path / "run", STEPS, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
 def test_workers_end_with_the_process_that_started_them(pendulum_file, tmp_path, whole):
-    process = start(training(pendulum_file, tmp_path / "run", 280))
-    wait_for_step(tmp_path / "run", 70, process)
+    process = start(training(pendulum_file, tmp_path / "run", STEPS))
+    wait_for_step(tmp_path / "run", 40, process)
     workers = workers_of(process)
     process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
-    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
+    finish(training(pendulum_file, tmp_path / "run", STEPS, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+# One handler hears both; tests/training/test_run.py has Ctrl-C without workers.
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_saves_where_it_is(number, pendulum_file, tmp_path, whole):
-    process = start(training(pendulum_file, tmp_path / "run", 280, "--checkpoint-every", "140"))
+    process = start(training(pendulum_file, tmp_path / "run", STEPS, "--checkpoint-every", str(STEPS // 2)))
     workers = workers_of(process)
-    wait_for_step(tmp_path / "run", 140, process)
+    wait_for_step(tmp_path / "run", STEPS // 2, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "--resume" in err
     assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=30)[1]
-    finish(training(pendulum_file, tmp_path / "run", 280, "--resume", "--workers", "1"))
+    finish(training(pendulum_file, tmp_path / "run", STEPS, "--resume", "--workers", "1"))
     assert same(whole, tmp_path / "run")
 
 
