@@ -59,7 +59,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "report": Subcommand(
         "report",
-        "tables, learning curves and comparisons of runs (table, curves, compare)",
+        "tables, data, figures and comparisons of runs (table, records, curves, figure, compare)",
         "offbench report table runs/demo",
     ),
     "data": Subcommand(

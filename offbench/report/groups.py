@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import NUMERIC, RunRecord
+from offbench.report.labels import Labels
 
 # A label that names more differences than these gives the digest instead.
 MOST_DIFFERENCES = 4
@@ -40,8 +41,16 @@ class Group:
     records: tuple[RunRecord, ...]
 
 
-def group(records: Sequence[RunRecord]) -> tuple[list[Group], list[str]]:
+def group(
+    records: Sequence[RunRecord], labels: Labels | None = None, without: Collection[str] = ()
+) -> tuple[list[Group], list[str]]:
     """Groups in the order of dataset and algorithm, and a note for each thing that was left out.
+
+    Args:
+        records: runs.
+        labels: short names; by default names stand as they are in the records.
+        without: what labels of algorithms need not tell apart, because it is shown beside them: fields of the
+            configuration (``expectile``, ``net.width``), and ``steps``.
 
     Raises:
         OffbenchError: no record was ever evaluated, or a seed of a run is there twice.
@@ -53,8 +62,9 @@ def group(records: Sequence[RunRecord]) -> tuple[list[Group], list[str]]:
     members: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in evaluated:
         members[record.benchmark_digest, record.method_digest].append(record)
-    benchmarks = _benchmark_labels(evaluated)
-    methods = _method_labels(evaluated)
+    shown = labels.datasets(record.dataset for record in evaluated) if labels else {}
+    benchmarks = _benchmark_labels(evaluated, shown)
+    methods = _method_labels(evaluated, _algorithm_names(evaluated, labels), without)
     groups = []
     for key, runs in members.items():
         runs.sort(key=lambda record: record.seed)
@@ -75,7 +85,22 @@ def _left_out(records: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def _benchmark_labels(records: Sequence[RunRecord]) -> dict[str, str]:
+def _algorithm_names(records: Sequence[RunRecord], labels: Labels | None) -> list[str]:
+    """What each record's algorithm is called; two that would be called the same keep their names."""
+    if labels is None:
+        return [record.algorithm for record in records]
+    short = [labels.algorithm(record.algorithm, record.config) for record in records]
+    meant: dict[str, set[str]] = defaultdict(set)
+    for label, record in zip(short, records, strict=True):
+        meant[label].add(record.algorithm)
+    named = {record.algorithm for record in records}
+    return [
+        record.algorithm if len(meant[label]) > 1 or label in named - {record.algorithm} else label
+        for label, record in zip(short, records, strict=True)
+    ]
+
+
+def _benchmark_labels(records: Sequence[RunRecord], shown: Mapping[str, str]) -> dict[str, str]:
     variants: dict[str, dict[str, Facts]] = defaultdict(dict)
     for record in records:
         variants[record.dataset][record.benchmark_digest] = _benchmark_facts(record)
@@ -83,7 +108,7 @@ def _benchmark_labels(records: Sequence[RunRecord]) -> dict[str, str]:
     for name, facts in variants.items():
         differing = _differing(list(facts.values()))
         for digest, fact in facts.items():
-            labels[digest] = _label(name, digest, fact, differing)
+            labels[digest] = _label(shown.get(name, name), digest, fact, differing)
     return labels
 
 
@@ -98,10 +123,13 @@ def _benchmark_facts(record: RunRecord) -> Facts:
     return facts
 
 
-def _method_labels(records: Sequence[RunRecord]) -> dict[tuple[str, str], str]:
+def _method_labels(
+    records: Sequence[RunRecord], names: Sequence[str], without: Collection[str]
+) -> dict[tuple[str, str], str]:
     variants: dict[str, dict[str, dict[str, Facts]]] = defaultdict(lambda: defaultdict(dict))
-    for record in records:
-        variants[record.algorithm][record.benchmark_digest][record.method_digest] = _method_facts(record)
+    for record, name in zip(records, names, strict=True):
+        told = {key: value for key, value in _method_facts(record).items() if key not in without}
+        variants[name][record.benchmark_digest][record.method_digest] = told
     labels = {}
     for name, benchmarks in variants.items():
         # Presets make configurations differ between datasets; only differences within a dataset need a name. The same

@@ -21,7 +21,7 @@ from offbench.basis.plain import plain
 from offbench.basis.resources import resources
 from offbench.errors import OffbenchError, UnknownNameError
 
-TABLES = ("algorithms", "datasets", "environments", "sources")
+TABLES = ("algorithms", "datasets", "environments", "sources", "domains")
 # Longer names that nothing is known about are cut in the middle.
 LONGEST = 40
 # name-v2, name-v2-val, name-v2-100000 and name-v2?actions=10%-low.
@@ -36,13 +36,15 @@ class Labels:
     """How names are shown.
 
     Attributes:
-        tables: by table of the labels file (``algorithms``, ``datasets``, ``environments``, ``sources``) the labels by
-            name.
+        tables: by table of the labels file (``algorithms``, ``datasets``, ``environments``, ``sources``, ``domains``)
+            the labels by name.
         first: names of algorithms and datasets that stand first in tables, in this order.
+        short: False to show names as they are.
     """
 
     tables: Mapping[str, Mapping[str, str]]
     first: tuple[str, ...] = ()
+    short: bool = True
 
     def algorithm(self, name: str, config: Mapping[str, Any] | None = None) -> str:
         """The label of a registered name or ``module:Class``; of a class that nothing is known about, its name.
@@ -52,6 +54,8 @@ class Labels:
             config: where given, labels of settings that it has go first: ``bc`` with ``top_fraction=0.1`` is 10% BC.
         """
         known = self.tables["algorithms"]
+        if not self.short:
+            return name
         for key, label in known.items() if config else ():
             match = _SETTINGS.fullmatch(key)
             if match and match["name"] == name and _has(config or {}, match["settings"]):
@@ -70,15 +74,30 @@ class Labels:
         """Labels of datasets that stand in one table, no two alike."""
         return _told_apart(names, self._datasets_forms)
 
+    def domain(self, name: str) -> str | None:
+        """What a dataset is averaged with; None where nothing is known about it."""
+        prefix = self._source(name)
+        stem = name[len(prefix) :] if prefix else name
+        found = _beginning(self.tables["domains"], stem if prefix or name in self.tables["datasets"] else "")
+        return None if found is None else self.tables["domains"][found]
+
+    def domain_order(self, name: str) -> int:
+        """Sorts datasets by domain, in the order of the labels file; those of none come last."""
+        domains = list(dict.fromkeys(self.tables["domains"].values()))
+        domain = self.domain(name)
+        return domains.index(domain) if domain in domains else len(domains)
+
     def order(self, name: str) -> tuple[int, str]:
         """Sorts names of algorithms or datasets: those of the labels file as they stand there, then the others."""
         return (self.first.index(name) if name in self.first else len(self.first)), name
 
     def _datasets_forms(self, name: str) -> list[str]:
         """Labels of a dataset, each more precise than the one before."""
+        if not self.short:
+            return [name]
         if name in self.tables["datasets"]:
             return [self.tables["datasets"][name]]
-        prefix = max((p for p in self.tables["sources"] if name.startswith(p)), key=len, default="")
+        prefix = self._source(name)
         match = _PARTS.fullmatch(name[len(prefix) :]) if prefix else None
         said = self._environment(match["stem"]) if match else None
         if match is None or said is None:
@@ -91,10 +110,14 @@ class Labels:
         forms = [(said, remarks), (numbered, remarks), (said, [source, *remarks]), (numbered, [source, *remarks])]
         return [f"{text} ({', '.join(more)})" if more else text for text, more in forms]
 
+    def _source(self, name: str) -> str:
+        """What of an id says where it is from; empty where that is not known."""
+        return max((prefix for prefix in self.tables["sources"] if name.startswith(prefix)), key=len, default="")
+
     def _environment(self, stem: str) -> str | None:
         """``cube-double-play`` as ``Cube double-play``; None where no environment of the labels begins it."""
         known = self.tables["environments"]
-        found = max((e for e in known if re.match(rf"{re.escape(e)}(?:[-/]|$)", stem)), key=len, default=None)
+        found = _beginning(known, stem)
         if found is None:
             return None
         rest = re.sub(r"-?singletask-task(\d+)", r" task \1", stem[len(found) :].lstrip("-/").replace("/", "-"))
@@ -105,8 +128,8 @@ def read_labels(path: Path | None) -> Labels:
     """The default labels, or those of a TOML file in front of them.
 
     Args:
-        path: a file with any of the tables ``[algorithms]``, ``[datasets]``, ``[environments]``, ``[sources]``, each
-            from a name to its label. The names of its first two tables stand first in tables, in its order.
+        path: a file with any of the tables ``[algorithms]``, ``[datasets]``, ``[environments]``, ``[sources]``,
+            ``[domains]``, each from a name to its label. The names of its first two stand first in tables.
 
     Raises:
         OffbenchError: it cannot be read, is no TOML, or holds something else.
@@ -121,6 +144,11 @@ def read_labels(path: Path | None) -> Labels:
     }
     first = tuple(name for table in ("algorithms", "datasets") for name in given.get(table, {}))
     return Labels(MappingProxyType(merged), first)
+
+
+def _beginning(names: Iterable[str], stem: str) -> str | None:
+    """The longest of the names that is the stem or what it begins with, up to a dash or a slash."""
+    return max((name for name in names if re.match(rf"{re.escape(name)}(?:[-/]|$)", stem)), key=len, default=None)
 
 
 def _without(values: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:

@@ -1,177 +1,171 @@
 """Tables of scores, every number with its uncertainty and the count of runs behind it.
 
 A cell is one algorithm on one dataset. Its score is the mean over seeds of the mean score of the last evaluation's
-episodes; the last one, because choosing the best would need evaluations that an offline learner does not have.
-Bold are the best mean of a dataset and every other mean that lies within the best one's 95% interval. Algorithms that
-cover all datasets also get the interquartile mean (IQM) over all their runs.
+episodes; the last one, because choosing the best would need evaluations that an offline learner does not have. Other
+statistics are in `offbench.report.statistic`. Of the cells of a dataset the best is marked, and every other one that a
+test does not tell apart from it. Algorithms that cover all datasets of a domain have its average, and those that cover
+all datasets the interquartile mean (IQM) over all their runs.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-import numpy as np
-
-from offbench.evaluation.aggregates import Interval, interval, iqm
+from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.statistics import Summary, summarize
-from offbench.evaluation.success import is_binary, success
+from offbench.evaluation.rows import Row, run_row
+from offbench.report.averages import averages, overall
+from offbench.report.beside import of_data, published
+from offbench.report.cells import ALGORITHM, DATASET, Cell, Mark, Table
+from offbench.report.choosing import field, number, text
 from offbench.report.groups import Group, group
+from offbench.report.labels import TABLES, Labels
+from offbench.report.remarks import remarks
+from offbench.report.statistic import Statistic, statistic
+from offbench.report.ties import tied
+
+_AS_THEY_ARE = Labels({name: {} for name in TABLES}, short=False)
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One algorithm on one dataset.
+def build(
+    records: Sequence[RunRecord],
+    *,
+    labels: Labels | None = None,
+    measure: str = "mean",
+    rows: Sequence[str] = (DATASET,),
+    columns: Sequence[str] = (ALGORITHM,),
+    others: Sequence[str] = (),
+    data: bool = False,
+) -> Table:
+    """The table of all evaluated records; see ``groups`` for which of them are averaged.
 
-    Attributes:
-        group: the records behind it and their labels.
-        summary: over the seeds' scores.
-        episodes: evaluation episodes of all seeds together.
-        bold: whether it is the best of its dataset or within the best one's interval.
+    Args:
+        records: runs.
+        labels: short names; by default names stand as they are in the records.
+        measure: name of a statistic.
+        rows, columns: what they are made of: ``dataset``, ``algorithm``, and fields of
+            `offbench.evaluation.rows.run_row`, those of the configuration with or without ``config.``.
+        others: names of algorithms, with ``*``, whose published scores stand beside ours.
+        data: whether to show what the data's mean and best episode score.
+
+    Raises:
+        OffbenchError: a field or statistic is unknown, or two groups that must not be averaged would share a cell.
     """
-
-    group: Group
-    summary: Summary
-    episodes: int
-    bold: bool
-
-    @property
-    def steps(self) -> int:
-        """Gradient updates before the reported evaluation."""
-        return self.group.records[0].evaluations[-1].step
-
-    @property
-    def notes(self) -> list[str]:
-        """What the records say that a reader of their numbers has to know, each once."""
-        return list(dict.fromkeys(note for record in self.group.records for note in record.notes))
-
-
-@dataclass(frozen=True)
-class Overall:
-    """Interquartile mean of one algorithm over the runs of all datasets; no interval where a dataset has one run."""
-
-    algorithm: str
-    mean: float
-    interval: Interval | None
-    runs: int
-    episodes: int
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells in the order of dataset and algorithm; ``overall`` is empty for a single dataset.
-
-    Attributes:
-        cells: the scores.
-        overall: of each algorithm that covers all datasets.
-        notes: what was left out, and what the records say that a reader of their numbers has to know.
-    """
-
-    cells: tuple[Cell, ...]
-    overall: tuple[Overall, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def datasets(self) -> list[str]:
-        """Labels of the datasets, each once."""
-        return list(dict.fromkeys(cell.group.dataset for cell in self.cells))
-
-    @property
-    def algorithms(self) -> list[str]:
-        """Labels of the algorithms, each once."""
-        return sorted({cell.group.algorithm for cell in self.cells})
-
-
-def build(records: Sequence[RunRecord]) -> Table:
-    """The table of all evaluated records; see ``groups`` for which of them are averaged."""
-    groups, notes = group(records)
-    rows: dict[str, list[Group]] = {}
-    for one in groups:
-        rows.setdefault(one.dataset, []).append(one)
-    cells = [cell for row in rows.values() for cell in _row(row)]
+    chosen = statistic(measure)
+    facts = [run_row(record) for record in records if record.evaluations]
+    rows, columns = _fields(rows, facts), _fields(columns, facts)
+    groups, notes = group(records, labels, [name.removeprefix("config.") for name in (*rows, *columns)])
+    cells = _cells(groups, chosen, rows, columns)
+    _check_single(cells, rows, columns)
+    named = labels or _AS_THEY_ARE
+    cells, row_order, column_order = _sorted(_marked(cells, chosen), rows, columns, named)
+    shown = {cell.group.records[0].dataset: cell.group.dataset for cell in cells}
+    beside = [*published(shown, others, named), *(of_data((c.group.records[0] for c in cells), shown) if data else [])]
+    domains = {label: domain for name, label in shown.items() if (domain := named.domain(name))}
+    usual = (tuple(rows), tuple(columns)) == ((DATASET,), (ALGORITHM,))
     return Table(
-        tuple(cells), tuple(_overall(cells)), (*notes, *_cautions(cells), *_successes(cells), *_remarks(cells))
+        cells=tuple(cells),
+        averages=tuple(averages(cells, domains, chosen) if usual else ()),
+        overall=tuple(overall(cells, chosen) if usual else ()),
+        notes=(*notes, *remarks(cells, {*rows, *columns}, chosen)),
+        statistic=chosen,
+        rows=rows,
+        columns=columns,
+        row_order=row_order,
+        column_order=column_order,
+        beside=tuple(beside),
+        domains=domains,
     )
 
 
-def _cautions(cells: Sequence[Cell]) -> list[str]:
-    """What has to be told of numbers that cannot be taken as they stand."""
-    return [
-        f"caution on {cell.group.algorithm} on {cell.group.dataset}: {cell.summary.caution}"
-        for cell in cells
-        if cell.summary.caution
-    ]
+def _fields(names: Sequence[str], facts: Sequence[Row]) -> tuple[str, ...]:
+    if not names:
+        raise OffbenchError("rows and columns need a field each, such as dataset and algorithm")
+    return tuple(name if name in (DATASET, ALGORITHM) or not facts else field(name, facts) for name in names)
 
 
-def _successes(cells: Sequence[Cell]) -> list[str]:
-    """Success rates, where every return of a dataset's task is 0 or 1, with an interval for such outcomes."""
-    told = []
-    for dataset in dict.fromkeys(cell.group.dataset for cell in cells):
-        row = [cell for cell in cells if cell.group.dataset == dataset]
-        if not is_binary(record for cell in row for record in cell.group.records):
-            continue
-        for cell in row:
-            found = success(cell.group.records)
-            ends = f" [{found.interval[0]:.1%}, {found.interval[1]:.1%}]" if found.interval else ""
-            told.append(
-                f"success of {cell.group.algorithm} on {dataset}: {found.rate:.1%}{ends} of {found.episodes} episodes, "
-                f"{found.statistic} evaluation; interval: {found.method}"
+def _cells(groups: Sequence[Group], chosen: Statistic, rows: Sequence[str], columns: Sequence[str]) -> list[Cell]:
+    cells = []
+    for one in groups:
+        row = run_row(one.records[0])
+        episodes = sum(len(record.evaluations[-1].returns) for record in one.records)
+        place = [tuple(_value(name, one, row) for name in names) for names in (rows, columns)]
+        cells.append(Cell(one, chosen.measure(one.records), episodes, "", *place))
+    return cells
+
+
+def _value(name: str, one: Group, row: Row) -> str:
+    if name in (DATASET, ALGORITHM):
+        return one.dataset if name == DATASET else one.algorithm
+    return text(row.get(name))
+
+
+def _check_single(cells: Sequence[Cell], rows: Sequence[str], columns: Sequence[str]) -> None:
+    places: dict[tuple[tuple[str, ...], tuple[str, ...]], Cell] = {}
+    for cell in cells:
+        first = places.setdefault((cell.row, cell.column), cell)
+        if first is not cell:
+            one, other = (f"{each.group.algorithm} on {each.group.dataset}" for each in (first, cell))
+            what = "differ" if one == other else f"are {one} and {other}"
+            raise OffbenchError(
+                f"two groups of runs would share the cell {', '.join((*cell.row, *cell.column))} and {what}; they are "
+                "not averaged: name what differs in --rows or --columns, or choose with --where"
             )
-    return told
 
 
-def _remarks(cells: Sequence[Cell]) -> list[str]:
-    """Each note of the records once, with the cells that it is about unless it is about all of them."""
-    about: dict[str, list[Cell]] = {}
-    for cell in cells:
-        for note in cell.notes:
-            about.setdefault(note, []).append(cell)
-    return [
-        f"note: {note}" if len(those) == len(cells) else f"note on {_listed(those)}: {note}"
-        for note, those in about.items()
-    ]
-
-
-def _listed(cells: Sequence[Cell]) -> str:
-    datasets: dict[str, list[str]] = {}
-    for cell in cells:
-        datasets.setdefault(cell.group.dataset, []).append(cell.group.algorithm)
-    # What is said of the same algorithms on many datasets is said once.
-    alike: dict[str, list[str]] = {}
-    for dataset, algorithms in datasets.items():
-        alike.setdefault(", ".join(algorithms), []).append(dataset)
-    return "; ".join(f"{algorithms} on {', '.join(names)}" for algorithms, names in alike.items())
-
-
-def _row(groups: Sequence[Group]) -> list[Cell]:
-    summaries = [summarize([record.final_score for record in one.records]) for one in groups]
-    best = max(summaries, key=lambda summary: summary.mean)
-    threshold = best.interval[0] if best.interval else best.mean
-    compared = len(groups) > 1
-    return [
-        Cell(one, summary, _episodes(one), bold=compared and summary.mean >= threshold)
-        for one, summary in zip(groups, summaries, strict=True)
-    ]
-
-
-def _episodes(one: Group) -> int:
-    return sum(len(record.evaluations[-1].returns) for record in one.records)
-
-
-def _overall(cells: Sequence[Cell]) -> list[Overall]:
-    datasets = {cell.group.dataset for cell in cells}
-    if len(datasets) < 2:
-        return []
-    rows = []
-    for algorithm in sorted({cell.group.algorithm for cell in cells}):
-        covered = [cell for cell in cells if cell.group.algorithm == algorithm]
-        # An algorithm that lacks a dataset is shown where it has runs, and not ranked against those that have all.
-        if len(covered) < len(datasets):
+def _marked(cells: Sequence[Cell], chosen: Statistic) -> list[Cell]:
+    """With the best of each dataset marked, and what is tied with it."""
+    by_dataset: dict[str, list[int]] = defaultdict(list)
+    for i, cell in enumerate(cells):
+        by_dataset[cell.group.dataset].append(i)
+    marks: dict[int, Mark] = {}
+    for members in by_dataset.values():
+        if len(members) < 2:
             continue
-        scores = [np.array([record.final_score for record in cell.group.records]) for cell in covered]
-        # One run alone says nothing of its dataset's spread, and an interval without that would be too narrow.
-        several = all(values.size > 1 for values in scores)
-        runs, episodes = sum(values.size for values in scores), sum(cell.episodes for cell in covered)
-        rows.append(Overall(algorithm, iqm(scores), interval(iqm, scores) if several else None, runs, episodes))
-    return rows
+        best = max(members, key=lambda i: cells[i].summary.mean)
+        others = [i for i in members if i != best]
+        marks[best] = "best"
+        for i, alike in zip(others, _alike(cells[best], [cells[i] for i in others], chosen), strict=True):
+            if cells[i].summary.mean == cells[best].summary.mean:
+                marks[i] = "best"
+            elif alike:
+                marks[i] = "tied"
+    return [replace(cell, mark=marks.get(i, "")) for i, cell in enumerate(cells)]
+
+
+def _alike(best: Cell, others: Sequence[Cell], chosen: Statistic) -> list[bool]:
+    """Whether each is tied with the best; `offbench.report.captions` says how."""
+    if chosen.each is not None:
+        evaluation = "best" if chosen.name == "best" else "last"
+        return tied(best.group.records, [cell.group.records for cell in others], evaluation)
+    low = best.summary.interval[0] if best.summary.interval else best.summary.mean
+    return [cell.summary.mean >= low for cell in others]
+
+
+Place = tuple[str, ...]
+
+
+def _sorted(
+    cells: Sequence[Cell], rows: Sequence[str], columns: Sequence[str], labels: Labels
+) -> tuple[list[Cell], tuple[Place, ...], tuple[Place, ...]]:
+    """Cells by row and column, and the order of either."""
+    keys: list[dict[Place, tuple[object, ...]]] = [{}, {}]
+    for cell in cells:
+        for found, names, place in zip(keys, (rows, columns), (cell.row, cell.column), strict=True):
+            key = tuple(_key(name, value, cell, labels) for name, value in zip(names, place, strict=True))
+            found[place] = min(found.get(place, key), key)
+    by_row, by_column = keys
+    ordered = sorted(cells, key=lambda cell: (by_row[cell.row], by_column[cell.column]))
+    return ordered, tuple(sorted(by_row, key=by_row.__getitem__)), tuple(sorted(by_column, key=by_column.__getitem__))
+
+
+def _key(name: str, value: str, cell: Cell, labels: Labels) -> tuple[object, ...]:
+    """Sorts datasets by domain, names as the labels say, numbers by size and before words."""
+    record = cell.group.records[0]
+    if name == DATASET:
+        return labels.domain_order(record.dataset), labels.order(record.dataset)[0], value
+    if name == ALGORITHM:
+        return labels.order(record.algorithm)[0], value
+    return number(value) is None, number(value) or 0.0, value

@@ -1,3 +1,6 @@
+import csv
+import io
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +12,8 @@ from offbench.evaluation.record_files import write_record
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "runs"
     for algorithm, final in (("bc", 20), ("iql", 80)):
         for record in make_curves(algorithm, "maze", final=final, seeds=3, points=4):
@@ -22,13 +26,13 @@ def test_table_is_printed(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     output = capsys.readouterr()
     assert output.err == ""
     lines = [line.split() for line in output.out.splitlines()]
-    assert [line[0] for line in lines if line and line[0] in ("maze", "bc", "iql")] == ["maze", "bc", "iql"]
+    assert [line[0] for line in lines if line and line[0] in ("maze", "BC", "IQL")] == ["maze", "BC", "IQL"]
     assert main(["report", "table", str(runs / "bc"), str(runs / "iql" / "seed-0.json"), "--format", "csv"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split(",")[12] for row in rows] == ["seeds", "3", "1"]
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "html", "csv", "json"])
 def test_table_is_written_to_a_file_as_it_is_printed(
     runs: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,9 +45,53 @@ def test_table_is_written_to_a_file_as_it_is_printed(
     assert capsys.readouterr().out == target.read_text(encoding="utf-8")
 
 
-def test_curves_are_written_as_png_and_pdf(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def shown(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main(["report", *(str(argument) for argument in arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_options_of_tables(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\n  iql " in shown(capsys, "table", runs, "--full-names")
+    assert shown(capsys, "table", runs, "--layout", "wide").splitlines()[0].split() == ["Dataset", "BC", "IQL"]
+    only = shown(capsys, "table", runs, "--where", "algorithm=iql", "--where", "steps>=10000")
+    assert "IQL" in only
+    assert "BC" not in only
+    turned = shown(capsys, "table", runs, "--rows", "algorithm", "--columns", "dataset", "--layout", "wide")
+    assert turned.splitlines()[0].split() == ["Algorithm", "maze"]
+    by_field = shown(
+        capsys, "table", runs, "--rows", "dataset", "--columns", "algorithm", "learning_rate", "--layout", "wide"
+    )
+    assert "0.0003" in by_field
+    assert shown(capsys, "table", runs, "--statistic", "best").split()[2:4] == ["Best", "score"]
+    labels = tmp_path / "labels.toml"
+    labels.write_text('[algorithms]\niql = "Ours"\n[datasets]\nmaze = "A maze"\n')
+    lines = shown(capsys, "table", runs, "--labels", labels, "--layout", "wide").splitlines()
+    assert lines[0].split() == ["Dataset", "Ours", "BC"]
+    assert lines[2].startswith("A maze ")
+    assert "[" in shown(capsys, "table", runs, "--layout", "wide", "--spread", "interval").splitlines()[2]
+
+
+def test_records_are_written_as_data(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(shown(capsys, "records", runs))))
+    assert [(row["algorithm"], row["seed"]) for row in rows] == [(a, s) for a in ("bc", "iql") for s in "012"]
+    assert json.loads(rows[0]["config.hidden"]) == [256, 256]
+    found = json.loads(
+        shown(capsys, "records", runs, "--format", "json", "--where", "algorithm=iql", "--per", "evaluation")
+    )
+    assert len(found) == 15
+    assert {row["step"] for row in found} == {0, 2500, 5000, 7500, 10000}
+    assert float(rows[3]["final_score"]) == found[4]["score"]
+    target = tmp_path / "runs.csv"
+    assert shown(capsys, "records", runs, "--output", target) == ""
+    assert len(target.read_text().splitlines()) == 7
+
+
+def test_curves_are_written_as_png_and_pdf_with_their_data(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", "curves", str(runs), "--output", str(tmp_path / "picture.png")]) == 0
-    assert capsys.readouterr().out == f"wrote {tmp_path / 'picture.png'}\nwrote {tmp_path / 'picture.pdf'}\n"
+    written = [tmp_path / f"picture.{suffix}" for suffix in ("png", "pdf", "csv")]
+    assert capsys.readouterr().out == "".join(f"wrote {path}\n" for path in written)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
 

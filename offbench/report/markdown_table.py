@@ -1,0 +1,29 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+from offbench.report.captions import caption
+from offbench.report.sheet import Entry, Sheet
+
+# Whatever ends a cell, or makes markup, a link or an HTML tag of a name.
+_ESCAPES = str.maketrans({symbol: "\\" + symbol for symbol in "\\|_*`~[]<>&$"})
+_AROUND = {"": "", "best": "**", "tied": "*"}
+
+
+def markdown(sheet: Sheet) -> str:
+    """A table of GitHub's Markdown, its caption and notes below."""
+    numbers = len(sheet.header) - sheet.names
+    rows = [
+        "| " + " | ".join(name.translate(_ESCAPES) for name in sheet.header) + " |",
+        "|" + "---|" * sheet.names + "---:|" * numbers,
+    ]
+    for line in sheet.lines:
+        names = [entry.text.translate(_ESCAPES) for entry in line.entries[: sheet.names]]
+        rows.append("| " + " | ".join([*names, *(_number(entry) for entry in line.entries[sheet.names :])]) + " |")
+    notes = (f"\n{note.translate(_ESCAPES)}" for note in sheet.notes)
+    return "\n".join([*rows, "", caption(sheet, "Bold", "italic"), *notes]) + "\n"
+
+
+def _number(entry: Entry) -> str:
+    around = _AROUND[entry.mark]
+    return f"{around}{entry.text}{around} {entry.spread}".rstrip()
