@@ -89,11 +89,7 @@ def make(output: Path) -> Path:
 
 def _spread(path: Path) -> None:
     """Make a table as wide as both columns."""
-    table = path.read_text(encoding="utf-8").replace("{table}", "{table*}")
-    if r"\begin{table*}" not in table:
-        caption = r"\caption{Scores, mean and standard deviation over seeds; below: 95\% interval, runs / episodes.}"
-        table = "\n".join([r"\begin{table*}[t]\centering", caption, table, r"\end{table*}"])
-    path.write_text(table, encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("{table}", "{table*}"), encoding="utf-8")
 
 
 def _latex(folder: Path) -> None:

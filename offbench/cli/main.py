@@ -59,7 +59,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "report": Subcommand(
         "report",
-        "tables, data, learning curves and comparisons of runs (table, records, curves, compare)",
+        "tables, data, figures and comparisons of runs (table, records, curves, figure, compare)",
         "offbench report table runs/demo",
     ),
     "data": Subcommand(

@@ -86,9 +86,12 @@ def test_records_are_written_as_data(runs: Path, tmp_path: Path, capsys: pytest.
     assert len(target.read_text().splitlines()) == 7
 
 
-def test_curves_are_written_as_png_and_pdf(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_curves_are_written_as_png_and_pdf_with_their_data(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", "curves", str(runs), "--output", str(tmp_path / "picture.png")]) == 0
-    assert capsys.readouterr().out == f"wrote {tmp_path / 'picture.png'}\nwrote {tmp_path / 'picture.pdf'}\n"
+    written = [tmp_path / f"picture.{suffix}" for suffix in ("png", "pdf", "csv")]
+    assert capsys.readouterr().out == "".join(f"wrote {path}\n" for path in written)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "picture.pdf").read_bytes().startswith(b"%PDF")
 
