@@ -52,15 +52,15 @@ class Settings:
         episodes: of each policy on starts drawn afterwards; the suite's if None.
         start_seed: what those are drawn with; drawn itself if None, which is what keeps it secret.
         limits: of the sandbox.
-        strict: whether policies are played only where the kernel keeps them from files, by landlock or seccomp.
         suite: the suite, where it is none of offbench's own, such as one with hidden tasks.
+        strict: whether policies are played only where the kernel keeps them from files, by landlock or seccomp.
     """
 
     episodes: int | None = None
     start_seed: int | None = None
     limits: Limits = field(default_factory=Limits)
-    strict: bool = False
     suite: Suite | None = None
+    strict: bool = False
 
 
 def verify(
