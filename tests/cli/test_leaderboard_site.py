@@ -28,7 +28,15 @@ def test_serve_says_where_and_stops_when_it_is_interrupted(tmp_path: Path):
     (tmp_path / ".offbench-site").touch()
     (tmp_path / "index.html").write_text("<p>here")
     command = [sys.executable, "-m", "offbench", "leaderboard", "serve", str(tmp_path), "--port", "0"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        # Who runs the tests in the background of a script has interrupts ignored, and so would the server.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert running.stdout is not None
     address = running.stdout.readline().split(" is at ")[1].split()[0]
     with urllib.request.urlopen(address, timeout=10) as answer:

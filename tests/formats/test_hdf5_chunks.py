@@ -22,7 +22,7 @@ DTYPES = ["?", "<f4", "<f8", "<f2", ">f4", ">i8", "<i2", "u1", "<u8"]
 SIDES = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     sides=SIDES,
     dtype=st.sampled_from(DTYPES),
