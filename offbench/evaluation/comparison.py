@@ -80,7 +80,9 @@ def compare(
         ours: records of the method.
         theirs: records of what it is compared with.
         test: ``sign-flip`` of pairs, exact; ``t``, paired, for differences that may be taken as normal; ``two-sample``,
-            which deals the runs anew and pairs none. Without pairs the first two give way to the last and to Welch's t.
+            which deals the runs anew and pairs none. The first two give way to the last and to Welch's t where there
+            are no pairs, a single one of several runs, or, of best evaluations, not a pair for every run: then chance
+            has chosen which runs meet.
         statistic: which evaluation of a run counts, ``last`` or ``best``.
 
     Raises:
@@ -88,8 +90,8 @@ def compare(
     """
     _same_benchmark(ours, theirs)
     differences, starts = paired(ours, theirs, statistic)
-    if test == "two-sample" or not differences.size:
-        return _unpaired(ours, theirs, test, statistic)
+    if test == "two-sample" or differences.size < _least_pairs(ours, theirs, statistic):
+        return _unpaired(ours, theirs, test, statistic, differences.size)
     interval, p = None, 1.0
     if differences.size > 1:
         interval, p = combined_t([differences], [1.0])
@@ -108,7 +110,14 @@ def compare(
     )
 
 
-def _unpaired(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], test: Test, statistic: str) -> Comparison:
+def _least_pairs(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], statistic: str) -> int:
+    """Pairs from which on runs are compared as such; fewer would leave out runs that two samples keep."""
+    return max(len(ours), len(theirs)) if statistic == "best" else min(2, len(ours), len(theirs))
+
+
+def _unpaired(
+    ours: Sequence[RunRecord], theirs: Sequence[RunRecord], test: Test, statistic: str, pairs: int
+) -> Comparison:
     a, b = (np.array([score(record, statistic) for record in records]) for records in (ours, theirs))
     interval, p = None, 1.0
     if min(a.size, b.size) > 1:
@@ -116,7 +125,8 @@ def _unpaired(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], test: Test
     done: Test = "t" if test == "t" else "two-sample"
     if done == "two-sample":
         p = two_sample(a, b)
-    notes = () if test == "two-sample" else ("no seed of the two met a common start, so their runs were not paired",)
+    met = f"only {pairs} {'seed' if pairs == 1 else 'seeds'}" if pairs else "no seed"
+    told = f"{met} of the two met a common start, so their runs were not paired"
     return Comparison(
         difference=float(a.mean() - b.mean()),
         interval=interval,
@@ -126,7 +136,7 @@ def _unpaired(ours: Sequence[RunRecord], theirs: Sequence[RunRecord], test: Test
         differences=np.empty(0),
         runs=(a.size, b.size),
         starts=0,
-        notes=notes,
+        notes=() if test == "two-sample" else (told,),
     )
 
 

@@ -16,6 +16,7 @@ from offbench.evaluation.record import RunRecord
 from offbench.evaluation.significance import Test, combined_t, holm, least_p, least_pairs, sign_flip
 from offbench.evaluation.splits import split
 from offbench.report.groups import Group, group
+from offbench.report.markdown_table import markdown_text
 
 Form = Literal["terminal", "markdown"]
 MISSING = "–"  # noqa: RUF001 - the dash of printed tables
@@ -165,16 +166,18 @@ def _overall(found: Sequence[tuple[str, str, Comparison]], test: Test) -> list[R
 def _powerless(rows: Sequence[Row], test: Test) -> list[str]:
     """What so few seeds cannot show, whatever they score."""
     single = [row for row in rows if not row.dataset.startswith("mean of ")]
-    hopeless = [row for row in single if row.least * len(single) > LEVEL]
+    # Adjusted p rise with each p, so that none is below what all least ones together give.
+    bounds = holm([row.least for row in single])
+    hopeless = [(row.least, bound) for row, bound in zip(single, bounds, strict=True) if bound > LEVEL]
     if not hopeless:
         return []
-    least = min(row.least for row in hopeless)
+    least, adjusted = min(hopeless)
     told = (
         f"{len(hopeless)} of {len(single)} rows cannot be significant at {LEVEL:g}, whatever their scores are: so few "
         f"seeds give p of at least {least:.2g}"
     )
     if len(single) > 1:
-        told += f", {min(1.0, least * len(single)):.2g} after correction for {len(single)} rows"
+        told += f", {adjusted:.2g} after correction for {len(single)} rows"
     if test == "sign-flip":
         told += f"; {least_pairs(len(single), LEVEL)} seeds could"
     return [told]
@@ -191,8 +194,8 @@ def render(compared: Comparisons, form: Form = "terminal", *, width: int = 120) 
     told = [plain(line) for line in (caption, *compared.notes)]
     if form == "markdown":
         rows = [HEADER, ("---", "---", *("---:" for _ in HEADER[2:])), *lines]
-        table = "\n".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in rows)
-        return "\n\n".join([table, *told]) + "\n"
+        table = "\n".join(f"| {' | '.join(markdown_text(text) for text in row)} |" for row in rows)
+        return "\n\n".join([table, *(markdown_text(line) for line in told)]) + "\n"
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -14,14 +14,19 @@ def markdown(sheet: Sheet) -> str:
     """A table of GitHub's Markdown, its caption and notes below."""
     numbers = len(sheet.header) - sheet.names
     rows = [
-        "| " + " | ".join(name.translate(_ESCAPES) for name in sheet.header) + " |",
+        "| " + " | ".join(markdown_text(name) for name in sheet.header) + " |",
         "|" + "---|" * sheet.names + "---:|" * numbers,
     ]
     for line in sheet.lines:
-        names = [entry.text.translate(_ESCAPES) for entry in line.entries[: sheet.names]]
+        names = [markdown_text(entry.text) for entry in line.entries[: sheet.names]]
         rows.append("| " + " | ".join([*names, *(_number(entry) for entry in line.entries[sheet.names :])]) + " |")
-    notes = (f"\n{note.translate(_ESCAPES)}" for note in sheet.notes)
+    notes = (f"\n{markdown_text(note)}" for note in sheet.notes)
     return "\n".join([*rows, "", caption(sheet, "Bold", "italic"), *notes]) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """A text that Markdown shows as it is, also within a cell."""
+    return text.translate(_ESCAPES)
 
 
 def _number(entry: Entry) -> str:

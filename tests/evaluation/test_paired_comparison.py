@@ -84,6 +84,34 @@ def test_the_best_evaluations_of_two_runs_share_starts_where_they_are_the_same_e
     assert (other.difference, other.starts) == (2.0, 0)
 
 
+def test_runs_of_which_a_single_one_could_be_paired_are_two_samples() -> None:
+    ours = [run(seed, [90.0 + seed], [seed]) for seed in range(5)]
+    theirs = [run(seed, [10.0 + seed], [seed]) for seed in range(4, 9)]
+    for test in ("sign-flip", "t"):
+        found = compare(ours, theirs, test=test)
+        assert found.difference == pytest.approx(92.0 - 16.0)
+        assert (found.runs, found.starts) == ((5, 5), 0)
+        assert found.p < 0.01
+        assert found.notes == ("only 1 seed of the two met a common start, so their runs were not paired",)
+    # One run against one is a pair, and so is one against many.
+    assert compare(ours[4:], theirs[:1]).starts == compare(ours[4:], theirs).starts == 1
+
+
+def test_best_evaluations_are_paired_only_if_all_of_them_meet() -> None:
+    def curve(seed: int, values: list[float]) -> RunRecord:
+        evaluations = [
+            make_evaluation(i + 1, [value], first_seed=100 * seed + 10 * i) for i, value in enumerate(values)
+        ]
+        return make_record(task=MAZE, seed=seed, evaluations=evaluations)
+
+    ours = [curve(0, [9.0, 1.0]), curve(1, [8.0, 1.0]), curve(2, [1.0, 7.0])]
+    theirs = [curve(0, [5.0, 1.0]), curve(1, [6.0, 1.0]), curve(2, [7.0, 1.0])]
+    found = compare(ours, theirs, statistic="best")
+    assert (found.difference, found.starts, found.runs) == (pytest.approx(2.0), 0, (3, 3))
+    assert found.notes == ("only 2 seeds of the two met a common start, so their runs were not paired",)
+    assert compare(ours[:2], theirs[:2], statistic="best").starts == 2
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     one = [run(0, [1.0], [1])]
     with pytest.raises(OffbenchError, match="not scored on the same data and task"):

@@ -53,6 +53,17 @@ def test_what_so_few_seeds_cannot_show_is_said() -> None:
     assert build(one, "bc", test="two-sample").rows[0].p == pytest.approx(2 / 252)
 
 
+def test_rows_that_holm_tests_last_can_be_significant_with_less() -> None:
+    ten = [50.0 + i for i in range(10)]
+    records = []
+    for dataset, scores in (("maze_a", ten), ("maze_b", ten[:6])):
+        records += seeds(scores, algorithm="bc", dataset=dataset)
+        records += seeds([value + 20 + i for i, value in enumerate(scores)], algorithm="iql", dataset=dataset)
+    built = build(records, "bc")
+    assert [row.adjusted for row in built.rows[:2]] == [pytest.approx(4 / 1024), pytest.approx(2 / 64)]
+    assert built.notes == ()
+
+
 def test_differences_that_fall_into_two_groups_are_cautioned_against() -> None:
     records = [*seeds([90.0, 91.0, 90.0], algorithm="bc"), *seeds([90.0, 5.0, 92.0], algorithm="iql")]
     assert build(records, "bc").notes[0] == (
@@ -93,3 +104,10 @@ def test_hostile_names_stay_on_their_line() -> None:
     records = [*seeds(BASE, algorithm="bc"), *seeds(BASE, algorithm="i\x1b[2Jql\n| x")]
     for form in ("terminal", "markdown"):
         assert "\x1b" not in render(build(records, "bc"), form)
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    records = [*seeds(BASE, algorithm="bc"), *seeds(BASE, algorithm="a_b_<img src=x>*c*", config={"k": 1})]
+    text = render(build(records, "bc"), "markdown")
+    assert r"| a\_b\_\<img src=x\>\*c\* |" in text
+    assert "<img" not in text.replace(r"\<img", "")

@@ -33,6 +33,12 @@ def test_a_tie_is_a_difference_that_a_t_test_and_holm_leave_open(paired: bool) -
         assert tied(runs[0], runs[1:]) == [not one for one in rejected]
 
 
+def test_methods_that_share_one_seed_of_many_are_not_tied_for_that() -> None:
+    best = seeds([90.0, 91.0, 92.0, 93.0, 94.0])
+    other = [record.model_copy(update={"seed": record.seed + 4}) for record in seeds([10.0, 11.0, 12.0, 13.0, 14.0])]
+    assert tied(best, [other]) == [False]
+
+
 def test_one_seed_is_tied_with_nothing_and_constants_only_with_themselves() -> None:
     assert tied(seeds([3.0]), [seeds([3.0, 4.0]), seeds([2.0])]) == [False, False]
     assert tied(seeds([3.0, 4.0]), [seeds([3.0]), seeds([2.0, 5.0])]) == [False, True]
