@@ -30,7 +30,7 @@ def best(record: RunRecord) -> EvaluationRecord:
     Raises:
         OffbenchError: the run was never evaluated.
     """
-    return max(_evaluations(record), key=lambda one: sum(one.returns) / len(one.returns))
+    return record.best or last(record)
 
 
 STATISTICS: dict[str, Callable[[RunRecord], EvaluationRecord]] = {"last": last, "best": best}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 
-METHOD = "Student t"
+METHOD = "Student t over seeds"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from offbench.basis.files import atomic
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.report.palette import Style
+from offbench.report.values import safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,10 +130,7 @@ def _cell(value: object) -> object:
     """Numbers in full; a text on one line, which no spreadsheet takes for a formula; nothing for None."""
     if isinstance(value, float):
         return repr(float(value))
-    if not isinstance(value, str):
-        return value
-    shown = plain(value)
-    return "'" + shown if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+    return safe(value) if isinstance(value, str) else value
 
 
 def grid(panels: int, most_columns: int) -> tuple[int, int]:

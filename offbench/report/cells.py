@@ -44,7 +44,7 @@ class Cell:
 
     @property
     def steps(self) -> int:
-        """Gradient updates before the reported evaluation."""
+        """Gradient updates before the last evaluation."""
         return self.group.records[0].evaluations[-1].step
 
     @property
@@ -112,6 +112,11 @@ class Table:
     def algorithms(self) -> list[str]:
         """Labels of the algorithms, each once."""
         return sorted({cell.group.algorithm for cell in self.cells})
+
+    @property
+    def method(self) -> str:
+        """How the intervals of the cells are made."""
+        return "; ".join(dict.fromkeys(cell.summary.method for cell in self.cells))
 
     @property
     def usual(self) -> bool:

@@ -178,10 +178,21 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _sheet(table: Table, header: tuple[str, ...], names: int, lines: list[Line], *, wide: bool, spread: str) -> Sheet:
-    ties = HOW if table.statistic.each else "within its interval"
+    ties = _ties(table)
     marks = frozenset(entry.mark for line in lines for entry in line.entries)
     notes = tuple(plain(note) for note in (*table.notes, *_about_beside(table)))
     return Sheet(header, names, tuple(lines), wide, _caption(table, spread, wide=wide), notes, marks, ties)
+
+
+def _ties(table: Table) -> str:
+    """What tied means; a run alone is neither tied nor told apart by a test, which has to be said."""
+    if not table.statistic.each:
+        return "within its interval"
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for cell in table.cells:
+        sizes[cell.group.dataset].append(cell.summary.seeds)
+    untested = any(len(seeds) > 1 and min(seeds) == 1 for seeds in sizes.values())
+    return HOW + ("; one seed alone is not tested" if untested else "")
 
 
 def _caption(table: Table, spread: str, *, wide: bool) -> str:
@@ -192,7 +203,7 @@ def _caption(table: Table, spread: str, *, wide: bool) -> str:
         )
     if "interval" in spread:
         averages = "; of averages: stratified bootstrap" if table.averages or table.overall else ""
-        said.append(f"95% interval: {table.statistic.method}{averages}.")
+        said.append(f"95% interval: {table.method}{averages}.")
     if wide and table.cells:
         seeds = sorted({cell.summary.seeds for cell in table.cells})
         episodes = sorted({cell.episodes for cell in table.cells})

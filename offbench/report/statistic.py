@@ -12,11 +12,12 @@ from offbench.errors import UnknownNameError
 from offbench.evaluation.aggregates import cvar, cvar_interval, interval, iqm
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import Summary, summarize
-from offbench.evaluation.success import METHOD, success
+from offbench.evaluation.success import success
 
 # The share of the worst episodes that CVaR is the mean of.
 WORST = 0.1
 _DRAWS = 2000
+_BOOTSTRAP = "bootstrap over seeds"
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,13 @@ class Statistic:
         name: as it is asked for.
         title: heading of its column.
         meaning: what it is, as captions have it.
-        method: how its interval is made.
-        measure: of the runs of a cell: number, standard deviation over seeds, interval.
+        measure: of the runs of a cell: number, standard deviation over seeds, interval and how that is made.
         each: of one run, where the number is a mean over seeds; averages over datasets and tests are made of these.
     """
 
     name: str
     title: str
     meaning: str
-    method: str
     measure: Callable[[Sequence[RunRecord]], Summary]
     each: Callable[[RunRecord], float] | None = None
 
@@ -82,7 +81,7 @@ def _over_seeds(value: Callable[[npt.NDArray[np.float64]], float]) -> Callable[[
         bounds = (
             interval(lambda draw: value(np.asarray(draw[0])), [scores], repetitions=_DRAWS) if scores.size > 1 else None
         )
-        return replace(summarize(scores), mean=value(scores), interval=bounds)
+        return replace(summarize(scores), mean=value(scores), interval=bounds, method=_BOOTSTRAP)
 
     return measure
 
@@ -91,23 +90,18 @@ def _worst(records: Sequence[RunRecord]) -> Summary:
     episodes = [record.scores(record.evaluations[-1]) for record in records]
     each = [cvar(scores, WORST) for scores in episodes]
     bounds = cvar_interval(episodes, WORST, repetitions=_DRAWS) if len(records) > 1 else None
-    return replace(summarize(each), mean=cvar(np.concatenate(episodes), WORST), interval=bounds)
+    return replace(summarize(each), mean=cvar(np.concatenate(episodes), WORST), interval=bounds, method=_BOOTSTRAP)
 
 
 _SCORE = "100 (return - low) / (high - low)"
-_STUDENT, _BOOTSTRAP = "Student t over seeds", "bootstrap over seeds"
-
 STATISTICS: dict[str, Statistic] = {
     one.name: one
     for one in (
-        Statistic(
-            "mean", "Score", f"{_SCORE}, mean over seeds of the last evaluation", _STUDENT, _of_each(_final), _final
-        ),
+        Statistic("mean", "Score", f"{_SCORE}, mean over seeds of the last evaluation", _of_each(_final), _final),
         Statistic(
             "best",
             "Best score",
             f"{_SCORE}, mean over seeds of the best evaluation, which only knowing them all can choose",
-            _STUDENT,
             _of_each(_best),
             _best,
         ),
@@ -115,28 +109,24 @@ STATISTICS: dict[str, Statistic] = {
             "median",
             "Median",
             f"{_SCORE}, median over seeds of the last evaluation",
-            _BOOTSTRAP,
             _over_seeds(lambda scores: float(np.median(scores))),
         ),
         Statistic(
             "iqm",
             "IQM",
             f"{_SCORE}, interquartile mean over seeds of the last evaluation",
-            _BOOTSTRAP,
             _over_seeds(lambda scores: iqm([scores])),
         ),
         Statistic(
             "cvar",
             "CVaR",
             f"{_SCORE}, mean over the worst {WORST:.0%} of all seeds' episodes in the last evaluation",
-            _BOOTSTRAP,
             _worst,
         ),
         Statistic(
             "success",
             "Success %",
             "share of all seeds' episodes in the last evaluation that return 1, where a return is 0 or 1",
-            METHOD,
             _successes,
             _success,
         ),

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from offbench.basis.plain import plain
 from offbench.report.beside import Beside
-from offbench.report.cells import Cell, Overall, Table
+from offbench.report.cells import Cell, Overall, Table, each
+from offbench.report.statistic import Statistic
 
 # What spreadsheets take for the beginning of a formula, in either width.
 FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
@@ -17,7 +18,7 @@ FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 def csv_text(table: Table, *, wide: bool) -> str:
     """A line for each cell with all columns; wide, a line for each row with number and deviation of each column."""
-    return csv_of(_wide(table) if wide else [_row(cell) for cell in table.cells])
+    return csv_of(_wide(table) if wide else [_row(cell, table.statistic) for cell in table.cells])
 
 
 def csv_of(rows: Sequence[Mapping[str, object]]) -> str:
@@ -41,21 +42,22 @@ def json_text(table: Table) -> str:
     content = {
         "statistic": table.statistic.name,
         "meaning": table.statistic.meaning,
-        "interval": table.statistic.method,
+        "interval": table.method,
         "rows": table.rows,
         "columns": table.columns,
         "cells": [
-            {**_row(cell), "seed_list": [r.seed for r in cell.group.records], **_scores(cell)} for cell in table.cells
+            {
+                **_row(cell, table.statistic),
+                "seed_list": [record.seed for record in cell.group.records],
+                "seed_scores": each(cell, table.statistic).tolist(),
+            }
+            for cell in table.cells
         ],
         "averages": [_overall(one) for one in (*table.averages, *table.overall)],
         "beside": [_beside(one) for one in table.beside],
         "notes": table.notes,
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _scores(cell: Cell) -> dict[str, object]:
-    return {"seed_scores": [record.final_score for record in cell.group.records]}
 
 
 def _overall(one: Overall) -> dict[str, object]:
@@ -83,7 +85,7 @@ def _beside(one: Beside) -> dict[str, object]:
     }
 
 
-def _row(cell: Cell) -> dict[str, object]:
+def _row(cell: Cell, chosen: Statistic) -> dict[str, object]:
     record = cell.group.records[0]
     task = record.task
     low, high = cell.summary.interval or (None, None)
@@ -110,7 +112,7 @@ def _row(cell: Cell) -> dict[str, object]:
         "bold": cell.bold,
         "tuning_runs": max(one.tuning_runs for one in cell.group.records),
         "seed_list": " ".join(str(one.seed) for one in cell.group.records),
-        "seed_scores": " ".join(repr(one.final_score) for one in cell.group.records),
+        "seed_scores": " ".join(repr(score) for score in each(cell, chosen).tolist()),
         "notes": "; ".join(cell.notes),
         "dataset_label": cell.group.dataset,
         "mark": cell.mark,

@@ -50,7 +50,7 @@ def test_scores_that_cannot_be_summarised(scores: object) -> None:
 
 
 def test_a_summary_says_which_interval_it_has_and_what_it_cannot_be_trusted_for() -> None:
-    assert (summarize([42.0, 45.0]).method, summarize([42.0, 45.0]).caution) == ("Student t", None)
+    assert (summarize([42.0, 45.0]).method, summarize([42.0, 45.0]).caution) == ("Student t over seeds", None)
     assert summarize([90.0, 5.0, 91.0, 6.0, 89.0]).caution == (
         "seeds succeed or fail, 2 of 5 near 6 and 3 near 90: the mean is typical of none; "
         "of all seeds 5% to 85% may fail"

@@ -74,7 +74,7 @@ def test_nothing_is_printed_over_anything_else(count: int, size: str) -> None:
 
 
 def test_numbers_are_written_in_full_and_texts_are_no_formulas(tmp_path: Path) -> None:
-    rows = [{"name": "=1+1", "value": 1 / 3, "none": None}, {"name": "a\nb", "value": 2, "none": None}]
+    rows = [{"name": "＝1+1", "value": 1 / 3, "none": None}, {"name": "a\nb", "value": 2, "none": None}]  # noqa: RUF001
     paths = write(Drawn(blank(1.0, 1.0), rows), tmp_path / "made.pdf")
     assert [path.name for path in paths] == ["made.png", "made.pdf", "made.csv"]
-    assert paths[2].read_text() == "name,value,none\n'=1+1,0.3333333333333333,\na\\nb,2,\n"
+    assert paths[2].read_text() == "name,value,none\n'＝1+1,0.3333333333333333,\na\\nb,2,\n"  # noqa: RUF001

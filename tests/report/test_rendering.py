@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from rich.cells import cell_len
-from synthetic_records import make_record, seeds, two_by_two
+from synthetic_records import make_evaluation, make_record, seeds, two_by_two
 
 from offbench.basis.plain import plain
 from offbench.report.choosing import number
@@ -176,6 +176,21 @@ def test_json_holds_everything() -> None:
     assert content["cells"][0]["seed_scores"] == pytest.approx([10.0, 12.0, 14.0])
     assert [one["label"] for one in content["averages"]] == ["IQM of 2 datasets"] * 2
     assert content["statistic"] == "mean"
+
+
+def test_scores_of_seeds_are_those_that_the_number_is_made_of() -> None:
+    evaluations = [[make_evaluation(500, [-675.0]), make_evaluation(1000, [-1200.0 + seed])] for seed in range(3)]
+    table = build([make_record(seed=seed, evaluations=one) for seed, one in enumerate(evaluations)], measure="best")
+    (cell,) = json.loads(render(table, "json"))["cells"]
+    assert cell["seed_scores"] == [50.0] * 3
+    (row,) = csv.DictReader(io.StringIO(render(table, "csv")))
+    assert row["seed_scores"] == "50.0 50.0 50.0"
+
+
+def test_one_seed_alone_is_said_not_to_be_tested() -> None:
+    said = "one seed alone is not tested"
+    assert said in " ".join(render(build(two_by_two()), "terminal").split())
+    assert said not in " ".join(render(build(two_by_two()[:6]), "terminal").split())
 
 
 def test_wide_csv_has_a_column_a_method() -> None:

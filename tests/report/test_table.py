@@ -113,6 +113,8 @@ def test_statistics() -> None:
         assert bounds is not None
         assert bounds[0] <= value(measure) <= bounds[1]
         assert build(records[:1], measure=measure).cells[0].summary.interval is None
+        drawn = measure in ("median", "iqm", "cvar")
+        assert build(records, measure=measure).method == ("bootstrap over seeds" if drawn else "Student t over seeds")
     with pytest.raises(OffbenchError, match="success rate needs returns of 0 and 1"):
         value("success")
     task = make_task(low=0.0, high=1.0)
