@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -36,7 +35,7 @@ def compare(
         format: Layout.
     """
     from offbench.report.compare import build, render
+    from offbench.report.terminal_table import terminal_width
 
     built = build(read_records(runs), baseline, test=test, statistic=statistic)
-    width = os.get_terminal_size().columns if sys.stdout.isatty() else 120
-    sys.stdout.write(render(built, format, width=width))
+    sys.stdout.write(render(built, format, width=terminal_width()))

@@ -20,6 +20,7 @@ from offbench.report.labels import read_labels
 from offbench.report.rendering import Format, Layout, render
 from offbench.report.sheet import Spread
 from offbench.report.table import build
+from offbench.report.terminal_table import terminal_width
 from offbench.report.values import csv_of
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
@@ -72,7 +73,7 @@ def table(
     built = build(chosen, labels=names, measure=statistic, rows=rows, columns=columns, others=published, data=data)
     if output is None:
         on_terminal = sys.stdout.isatty()
-        width = os.get_terminal_size().columns if on_terminal else 120
+        width = terminal_width()
         color = on_terminal and "NO_COLOR" not in os.environ
         sys.stdout.write(render(built, format, color=color, width=width, layout=layout, spread=spread))
     else:

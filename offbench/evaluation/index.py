@@ -35,6 +35,8 @@ _ELSEWHERE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOLFS,
 }
 
 
@@ -159,14 +161,15 @@ class _Index:
             with self._connection:
                 self._connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", rows)
         except (sqlite3.Error, UnicodeError) as error:
-            self._failed(error)
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_READONLY:  # which still can be read
+                self._failed(error)
 
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:
             self._connection.close()
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _open(self, *, anew: bool = True) -> sqlite3.Connection | None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=10)
@@ -175,7 +178,8 @@ class _Index:
                     "CREATE TABLE IF NOT EXISTS runs (path BLOB PRIMARY KEY, state TEXT, entry TEXT, checksum TEXT)"
                 )
         except sqlite3.Error as error:
-            return None if _is_elsewhere(error) or not self._removed() else self._open()
+            # Once: what a new file does not mend, such as locks that a network lacks, is nothing about the file.
+            return self._open(anew=False) if anew and not _is_elsewhere(error) and self._removed() else None
         except OSError:
             return None
         return connection

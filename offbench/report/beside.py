@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -42,11 +42,11 @@ class Beside:
     source: str
 
 
-def published(shown: Mapping[str, str], patterns: Sequence[str], labels: Labels) -> list[Beside]:
+def published(shown: Mapping[str, RunRecord], patterns: Sequence[str], labels: Labels) -> list[Beside]:
     """Published scores of algorithms whose names match a pattern, on the datasets of a table.
 
     Args:
-        shown: label of each dataset of the table, by id.
+        shown: a record of each dataset of the table, by its label.
         patterns: names of algorithms, with ``*`` and the like.
         labels: short names.
 
@@ -60,23 +60,20 @@ def published(shown: Mapping[str, str], patterns: Sequence[str], labels: Labels)
         if not any(fnmatchcase(score.algorithm, pattern) for score in every):
             raise UnknownNameError("published algorithm", pattern, {score.algorithm for score in every})
     found = []
+    labelled: dict[str, list[str]] = {}
+    for label, record in shown.items():
+        labelled.setdefault(record.dataset, []).append(label)
     for score in every:
-        if score.dataset in shown and any(fnmatchcase(score.algorithm, pattern) for pattern in patterns):
+        if score.dataset in labelled and any(fnmatchcase(score.algorithm, pattern) for pattern in patterns):
             settings = dict(part.partition("=")[::2] for part in score.settings.split(", ") if part)
             name = labels.algorithm(score.algorithm, settings)
             plainly = labels.algorithm(score.algorithm)
             name = f"{name} ({score.settings})" if settings and name == plainly else name
-            found.append(
-                Beside(
-                    "published",
-                    name,
-                    shown[score.dataset],
-                    score.mean,
-                    score.std,
-                    score.seeds,
-                    f"{score.source}, last evaluation, {score.seeds} seeds",
-                )
-            )
+            source = f"{score.source}, last evaluation, {score.seeds} seeds"
+            found += [
+                Beside("published", name, label, score.mean, score.std, score.seeds, source)
+                for label in labelled[score.dataset]
+            ]
     sources: dict[str, set[str]] = {}
     for one in found:
         sources.setdefault(one.name, set()).add(one.source)
@@ -84,21 +81,21 @@ def published(shown: Mapping[str, str], patterns: Sequence[str], labels: Labels)
     return [replace(one, name=f"{one.name}, {one.source}") if len(sources[one.name]) > 1 else one for one in found]
 
 
-def of_data(records: Iterable[RunRecord], shown: Mapping[str, str]) -> list[Beside]:
+def of_data(shown: Mapping[str, RunRecord]) -> list[Beside]:
     """Mean and best episode of each dataset of a table, as far as they are at hand without a download.
 
     From the data where they are cached in the revision that was trained on; else the mean that a card knows.
     """
-    found: dict[str, list[Beside]] = {}
-    for record in records:
-        if record.task is not None and record.dataset not in found:
+    found = []
+    for label, record in shown.items():
+        if record.task is not None:
             mean, best, source = _episodes(record)
             scores = [_score(value, record.task) for value in (mean, best)]
-            found[record.dataset] = [
-                Beside("data", name, shown[record.dataset], score, None, None, source)
+            found += [
+                Beside("data", name, label, score, None, None, source)
                 for name, score in zip((DATA_MEAN, DATA_BEST), scores, strict=True)
             ]
-    return [one for pair in found.values() for one in pair]
+    return found
 
 
 def _score(value: float | None, task: TaskRecord) -> float | None:

@@ -87,9 +87,14 @@ def _panel(
     for one in groups:
         style, (steps, scores) = styles[one.algorithm], _scores(one)
         bands = [student_interval(column) for column in scores.T]
-        axes.plot(steps, scores.mean(axis=0), color=style.color, linestyle=style.linestyle)
+        # A single evaluation has no line and no area: it is a point and a bar.
+        single = len(steps) == 1
+        marker = style.marker if single else ""
+        axes.plot(steps, scores.mean(axis=0), color=style.color, linestyle=style.linestyle, marker=marker)
         limits = np.array([band or (np.nan, np.nan) for band in bands]).T
         axes.fill_between(steps, *limits, color=style.color, alpha=0.18, linewidth=0)
+        if single:
+            axes.vlines(steps, *limits, color=style.color, alpha=0.35, linewidth=4)
         rows += [
             {
                 "dataset": one.dataset,

@@ -61,9 +61,10 @@ def build(
     _check_single(cells, rows, columns)
     named = labels or _AS_THEY_ARE
     cells, row_order, column_order = _sorted(_marked(cells, chosen), rows, columns, named)
-    shown = {cell.group.records[0].dataset: cell.group.dataset for cell in cells}
-    beside = [*published(shown, others, named), *(of_data((c.group.records[0] for c in cells), shown) if data else [])]
-    domains = {label: domain for name, label in shown.items() if (domain := named.domain(name))}
+    # By label, for a dataset may be there in several versions or tasks.
+    shown = {cell.group.dataset: cell.group.records[0] for cell in cells}
+    beside = [*published(shown, others, named), *(of_data(shown) if data else [])]
+    domains = {label: domain for label, record in shown.items() if (domain := named.domain(record.dataset))}
     usual = (tuple(rows), tuple(columns)) == ((DATASET,), (ALGORITHM,))
     return Table(
         cells=tuple(cells),

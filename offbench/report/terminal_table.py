@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from collections.abc import Sequence
 
@@ -14,6 +16,19 @@ _BOLD, _UNDERLINED, _ITALIC, _DIM, _END = "\x1b[1m", "\x1b[4m", "\x1b[3m", "\x1b
 _GAP = 3
 # A column of names that is narrower is no help: then names stand above their numbers.
 _LEAST_NAME = 24
+# What tables are made for, at least; and where nothing says how wide a line may be.
+LEAST_WIDTH, WIDTH = 40, 120
+
+
+def terminal_width() -> int:
+    """Columns of the terminal that is printed to; 120 where it is none, or one that says it has no columns."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    try:
+        columns = os.get_terminal_size().columns
+    except OSError:
+        columns = 0
+    return max(LEAST_WIDTH, columns or WIDTH)
 
 
 def terminal(sheet: Sheet, *, color: bool, width: int) -> str:

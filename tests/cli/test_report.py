@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from synthetic_records import make_curves, make_record
+from synthetic_records import make_curves, make_record, seeds
 
 from offbench.cli.main import main
 from offbench.evaluation.record_files import write_record
@@ -131,3 +131,16 @@ def test_a_terminal_gets_its_width_and_bold_text(
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines()) <= 64
+
+
+@pytest.mark.parametrize("command", [["table"], ["compare", "--baseline", "bc"]])
+def test_a_terminal_that_does_not_know_its_width_is_printed_to(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
+    for number, record in enumerate([*seeds([1.0, 2.0]), *seeds([3.0, 4.0], algorithm="iql")]):
+        write_record(record, tmp_path / "runs" / f"seed-{number}.json")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((0, 0)))
+    assert main(["report", command[0], str(tmp_path / "runs"), *command[1:]]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) > 60

@@ -144,6 +144,29 @@ def _quick(path: Path) -> sqlite3.Connection:
     return _connect(path, timeout=0.01)
 
 
+def test_an_index_that_cannot_be_opened_even_anew_is_done_without(
+    runs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, timeout: float) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("not today")
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    same_as_the_records(runs)
+
+
+def test_an_index_that_cannot_be_written_is_read(runs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_indexed([runs])
+    write_record(make_record(algorithm="new"), runs / "a" / "seed-0.json")  # the first of all to be read
+    (file,) = cache.glob("*.sqlite")
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: _connect(f"file:{path}?mode=ro", uri=True))
+    monkeypatch.setattr(index, "BATCH", 1)
+    for _ in range(2):
+        whole = reads(monkeypatch)
+        assert len(read_indexed([runs])) == 6
+        assert whole == ["seed-0.json"]
+    assert file.exists()
+
+
 def test_another_reader_has_another_index(runs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_indexed([runs])
     monkeypatch.setattr(index, "_reader", lambda: "0" * 64)

@@ -14,6 +14,7 @@ from offbench.evaluation.record import RunRecord
 from offbench.evaluation.statistics import student_interval
 from offbench.report.canvas import write
 from offbench.report.curves import draw, write_curves
+from offbench.report.palette import style_of
 
 
 def records() -> list[RunRecord]:
@@ -106,6 +107,16 @@ def test_one_seed_has_a_line_and_no_band() -> None:
     axes = draw(make_curves("iql", "a", final=80, seeds=1, points=4)).figure.axes[0]
     assert np.isfinite(axes.get_lines()[0].get_ydata()).all()
     assert not any(np.isfinite(path.vertices).all() for band in axes.collections for path in band.get_paths())
+
+
+def test_a_single_evaluation_is_a_point_and_a_bar(tmp_path: Path) -> None:
+    runs = make_curves("bc", "maze", final=50, seeds=3, points=1)
+    runs = [record.model_copy(update={"evaluations": record.evaluations[-1:]}) for record in runs]
+    (axes,) = draw(runs, data=False).figure.axes
+    (line,) = axes.lines
+    assert line.get_marker() == style_of("bc").marker
+    (bar,) = axes.collections[1].get_segments()
+    assert bar[:, 1].tolist() == pytest.approx(student_interval([one.final_score for one in runs]))
 
 
 def test_shared_steps_alone_are_drawn() -> None:

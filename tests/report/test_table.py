@@ -168,6 +168,22 @@ def test_published_scores_and_those_of_the_data_stand_beside(tmp_path, monkeypat
         build(records, others=["nobody"])
 
 
+def test_each_task_of_a_dataset_has_what_stands_beside_on_its_own_scale(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path))
+    card = cards()["d4rl/hopper-medium-v2"]
+    tasks = [make_task(name=f"hopper-{high:.0f}", low=0.0, high=high) for high in (1000.0, 2000.0)]
+    records = [
+        one for task in tasks for one in seeds([50.0, 60.0], dataset=card.id, dataset_revision=card.revision, task=task)
+    ]
+    table = build(records, labels=LABELS, others=["iql"], data=True)
+    assert len(table.datasets) == 2
+    assert table.domains == dict.fromkeys(table.datasets, "Locomotion")
+    for label, task in zip(table.datasets, tasks, strict=True):
+        beside = {one.name: one.value for one in table.beside if one.dataset == label}
+        assert beside[DATA_MEAN] == pytest.approx(100 * card.mean_return / task.high)
+        assert beside["IQL"] is not None
+
+
 def test_seeds_that_succeed_or_fail_are_cautioned_against_wherever_they_are_printed() -> None:
     table = build([*seeds([90.0, 5.0, 92.0], algorithm="iql"), *seeds([90.0, 91.0, 92.0], algorithm="bc")])
     (told,) = table.notes
