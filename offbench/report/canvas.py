@@ -29,6 +29,7 @@ Size = Literal["one-column", "two-column", "page"]
 WIDTHS: Mapping[Size, float] = {"one-column": 3.25, "two-column": 6.75, "page": 6.75}
 PAGE_HEIGHT = 8.6
 MOST_COLUMNS: Mapping[Size, int] = {"one-column": 2, "two-column": 4, "page": 3}
+MOST_ON_PAGE = 6
 WIDEST_PANEL = 3.4  # a lone panel is no wider than that, whatever the page has
 DOTS_PER_INCH = 200
 
@@ -151,16 +152,25 @@ def panels(count: int, size: Size) -> tuple[Figure, list[Axes]]:
 
     Args:
         count: how many.
-        size: of the whole figure; on a page panels are as high as the page allows, up to square.
+        size: of the whole figure; on a page panels are as high as the page allows, up to square, and stand in as many
+            columns as that takes.
     """
-    rows, columns = grid(count, MOST_COLUMNS[size])
-    width = min(WIDTHS[size], columns * WIDEST_PANEL)
-    # Small panels are higher for their width, because titles and ticks take as much of them as of large ones.
-    height = rows * width / columns * (0.72 if width / columns > 2.5 else 0.85)
+    most = MOST_COLUMNS[size]
+    while size == "page" and most < MOST_ON_PAGE and _extent(*grid(count, most))[1] > PAGE_HEIGHT:
+        most += 1
+    rows, columns = grid(count, most)
+    width, height = _extent(rows, columns, WIDTHS[size])
     if size == "page":
-        height = min(max(height, PAGE_HEIGHT), rows * width / columns)
+        height = min(PAGE_HEIGHT, rows * width / columns)
     figure = blank(width, height)
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+
+
+def _extent(rows: int, columns: int, widest: float = WIDTHS["page"]) -> tuple[float, float]:
+    """Width and height of a grid of panels, as it looks best."""
+    width = min(widest, columns * WIDEST_PANEL)
+    # Small panels are higher for their width, because titles and ticks take as much of them as of large ones.
+    return width, rows * width / columns * (0.72 if width / columns > 2.5 else 0.85)
 
 
 def blank(width: float, height: float) -> Figure:

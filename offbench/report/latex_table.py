@@ -46,7 +46,8 @@ def latex_text(name: str) -> str:
     Greek letters become mathematics, other letters lose their accents, and what has no letter left is named by its
     number, for a table is to compile with any engine and any font.
     """
-    apart = re.sub("-(?=-)", "-\0", name)  # two dashes side by side would become one long one
+    # Two dashes side by side would become one long one, two apostrophes a closing quotation mark.
+    apart = re.sub(r"(?<=-)-|(?<=')'", "\0\\g<0>", name)
     escaped = "".join(_ESCAPES.get(character) or _ascii(character) for character in apart).replace("\0", "{}")
     return "{}" + escaped if escaped.startswith(("[", "*")) else escaped
 

@@ -50,4 +50,5 @@ def _distinct(forms: dict[str, list[str]]) -> dict[str, str]:
     for place in range(1, max(map(len, forms.values()), default=1)):
         shown = list(chosen.values())
         chosen |= {name: forms[name][place] for name, label in chosen.items() if shown.count(label) > 1}
-    return chosen
+    # What is left may be the first form of another one.
+    return chosen if len(set(chosen.values())) == len(chosen) else {name: name for name in forms}

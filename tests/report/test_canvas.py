@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_records import make_curves
 
-from offbench.report.canvas import MOST_COLUMNS, PAGE_HEIGHT, WIDTHS, Drawn, blank, grid, write
+from offbench.report.canvas import MOST_COLUMNS, PAGE_HEIGHT, WIDTHS, Drawn, blank, grid, panels, write
 from offbench.report.curves import draw
 
 NAMES = ["bc", "iql", "td3_bc", "edac", "rvs", "a_rather_long_module_name:WithItsClass"]
@@ -71,6 +71,13 @@ def test_nothing_is_printed_over_anything_else(count: int, size: str) -> None:
     # Panels are not crushed by what surrounds them.
     for axes in figure.axes:
         assert axes.get_window_extent(renderer).height / figure.dpi > 0.6
+
+
+@pytest.mark.parametrize("count", [1, 9, 12, 13, 18, 40, 100])
+def test_a_page_is_no_higher_than_a_page(count: int) -> None:
+    figure, axes = panels(count, "page")
+    assert len(axes) == count
+    assert figure.get_figheight() <= PAGE_HEIGHT
 
 
 def test_numbers_are_written_in_full_and_texts_are_no_formulas(tmp_path: Path) -> None:

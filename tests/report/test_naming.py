@@ -42,3 +42,10 @@ def test_versions_of_a_dataset_are_told_apart():
         "Point maze stitch (revision=1)",
         "Point maze stitch (revision=2)",
     ]
+
+
+def test_a_name_that_is_the_label_of_another_one_is_told_apart(tmp_path):
+    file = tmp_path / "labels.toml"
+    file.write_text('[algorithms]\na = "X"\nb = "X"\nc = "a"\n')
+    shown = algorithm_labels(of(*(seeds([1.0], algorithm=name) for name in "abc")), read_labels(file))
+    assert shown == {"a": "a", "b": "b", "c": "c"}

@@ -11,6 +11,7 @@ from synthetic_records import make_evaluation, make_record, seeds, two_by_two
 
 from offbench.basis.plain import plain
 from offbench.report.choosing import number
+from offbench.report.latex_table import latex_text
 from offbench.report.rendering import Layout, render
 from offbench.report.sheet import MISSING
 from offbench.report.table import build
@@ -130,6 +131,11 @@ def test_latex() -> None:
     many = build([one for i in range(45) for one in seeds([1.0], dataset=f"d{i}")])
     assert r"\begin{longtable}" in render(many, "latex")
     assert r"\usepackage{longtable}" in render(many, "latex")
+
+
+def test_signs_that_latex_would_join_stay_apart() -> None:
+    assert latex_text("a--b---c") == "a-{}-b-{}-{}-c"
+    assert latex_text("x'' y'") == "x'{}' y'"
 
 
 def test_letters_that_fonts_lack_are_spelled() -> None:
