@@ -88,9 +88,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def least_p(test: Test, ours: int, theirs: int) -> float:
-    """The smallest p that a test can give for so many runs (pairs, if it is paired), whatever their scores; 0 for t."""
+    """The smallest p that a test can give for so many runs (pairs, if it is paired), whatever their scores.
+
+    For t it is 0, and 1 for one run alone, of which nothing can be tested.
+    """
     if test == "t":
-        return 0.0
+        return 0.0 if min(ours, theirs) > 1 else 1.0
     if test == "sign-flip":
         return max(2.0 ** (1 - ours), 1 / (ARRANGEMENTS + 1) if 2**ours > ARRANGEMENTS else 0.0)
     deals = math.comb(ours + theirs, ours)

@@ -45,9 +45,9 @@ def draw(
     """A figure of all evaluated records, in groups as in the table, and its numbers.
 
     The line is the mean over seeds, the band its Student t interval (none for one seed). Where the seeds of a group
-    were evaluated at different steps, those that they share are drawn. An algorithm has one style throughout
-    (`offbench.report.palette`). Grey lines are the mean and the best score of the data's episodes, where the data are
-    at hand without a download.
+    were evaluated at different steps, those that they share are drawn, and a note says so. An algorithm has one style
+    throughout (`offbench.report.palette`). Grey lines are the mean and the best score of the data's episodes, where the
+    data are at hand without a download.
 
     Args:
         records: evaluated runs.
@@ -71,6 +71,7 @@ def draw(
             of_data = data_scores(members[0].records[0]) if data else None
             known |= of_data is not None
             rows += _panel(place, members, styles, of_data)
+            notes += [note for one in members for note in _unshared(one)]
             title(place, label)
         name_axes(figure, "Gradient updates", "Score")
         legend(figure, {algorithms[name]: style for name, style in styles.items()}, more=_grey() if known else ())
@@ -124,6 +125,14 @@ def _grey() -> list[object]:
 
     lines = ((BEST, _DASHES), (MEAN, _DOTS))
     return [Line2D([], [], color="0.45", linestyle=dash, linewidth=1, label=text(label)) for label, dash in lines]
+
+
+def _unshared(one: Group) -> list[str]:
+    """What is said of steps that some seeds of a group alone were evaluated at."""
+    steps = [{evaluation.step for evaluation in record.evaluations} for record in one.records]
+    left = len(set.union(*steps) - set.intersection(*steps))
+    told = f"left out, because not every seed was evaluated there: {left} {'step' if left == 1 else 'steps'}"
+    return [f"{told} of {one.algorithm} on {one.dataset}"] if left else []
 
 
 def _scores(one: Group) -> tuple[list[int], Array]:

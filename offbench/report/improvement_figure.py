@@ -24,7 +24,7 @@ def draw(
     """The figure, and a row for each pair: X on the left, Y on the right, P(X > Y) between.
 
     The better one by that probability stands on the left. A bar is the 95% interval (percentile bootstrap of both,
-    stratified), which pairs with one run on some dataset have not; where it does not reach 1/2 the order is settled.
+    stratified), which pairs with one run on some dataset have not. It is not corrected for the number of pairs.
 
     Args:
         records: evaluated runs of two algorithms at least.

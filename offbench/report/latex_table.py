@@ -70,8 +70,9 @@ _GREEK = {
 
 def _preamble(packages: list[str]) -> list[str]:
     used = [rf"\usepackage{{{name}}}" for name in packages]
+    columns = r"after \onecolumn, which longtable needs" if "longtable" in packages else "table* in place of table"
     return [
-        f"% In the preamble: {' '.join(used)}. In two columns: table* in place of table.",
+        f"% In the preamble: {' '.join(used)}. In two columns: {columns}.",
         "% To compile this file by itself, uncomment:",
         *(f"% {line}" for line in (r"\documentclass{article}", *used, r"\begin{document}")),
     ]

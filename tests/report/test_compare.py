@@ -53,6 +53,14 @@ def test_what_so_few_seeds_cannot_show_is_said() -> None:
     assert build(one, "bc", test="two-sample").rows[0].p == pytest.approx(2 / 252)
 
 
+def test_a_t_test_of_one_seed_is_said_to_show_nothing() -> None:
+    built = build([*seeds([50.0]), *seeds([90.0], algorithm="iql")], "bc", test="t")
+    assert built.rows[0].p == 1
+    assert built.notes == (
+        "1 of 1 rows cannot be significant at 0.05, whatever their scores are: so few seeds give p of at least 1",
+    )
+
+
 def test_rows_that_holm_tests_last_can_be_significant_with_less() -> None:
     ten = [50.0 + i for i in range(10)]
     records = []

@@ -124,8 +124,11 @@ def test_shared_steps_alone_are_drawn() -> None:
         make_record(seed=0, evaluations=[make_evaluation(step, [-700.0]) for step in (0, 250, 500, 1000)]),
         make_record(seed=1, evaluations=[make_evaluation(step, [-500.0]) for step in (0, 500, 1000)]),
     ]
-    line = draw(runs).figure.axes[0].get_lines()[0]
-    assert list(line.get_xdata()) == [0, 500, 1000]
+    drawn = draw(runs)
+    assert list(drawn.figure.axes[0].get_lines()[0].get_xdata()) == [0, 500, 1000]
+    assert drawn.notes == (
+        "left out, because not every seed was evaluated there: 1 step of bc on offbench/pendulum/mixed-v0",
+    )
     apart = [make_record(seed=i, evaluations=[make_evaluation(step, [-700.0])]) for i, step in enumerate((500, 1000))]
     with pytest.raises(OffbenchError, match=r"the seeds 0, 1 of bc on .* never evaluated at the same step"):
         draw(apart)

@@ -131,6 +131,7 @@ def test_latex() -> None:
     many = build([one for i in range(45) for one in seeds([1.0], dataset=f"d{i}")])
     assert r"\begin{longtable}" in render(many, "latex")
     assert r"\usepackage{longtable}" in render(many, "latex")
+    assert "table* in place of table" not in render(many, "latex")  # longtable refuses two columns
 
 
 def test_signs_that_latex_would_join_stay_apart() -> None:
