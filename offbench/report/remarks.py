@@ -12,7 +12,8 @@ from offbench.report.statistic import Statistic
 def remarks(cells: Sequence[Cell], fields: Collection[str], chosen: Statistic) -> list[str]:
     """What all cells share and no field shows, what is doubtful about a number, and the notes of the records."""
     successes = [] if chosen.name == "success" else _successes(cells)
-    return [*_constant(cells, fields), *_cautions(cells), *successes, *_notes(cells)]
+    uneven = _uneven(cells) if chosen.each and {*fields} == {DATASET, ALGORITHM} else []
+    return [*_constant(cells, fields), *uneven, *_cautions(cells), *successes, *_notes(cells)]
 
 
 def _constant(cells: Sequence[Cell], fields: Collection[str]) -> list[str]:
@@ -24,6 +25,20 @@ def _constant(cells: Sequence[Cell], fields: Collection[str]) -> list[str]:
         if name not in fields:
             said.append(f"{name}: {', '.join(values)}")
     return said
+
+
+def _uneven(cells: Sequence[Cell]) -> list[str]:
+    """What has to be told of an IQM over datasets with unequal numbers of runs."""
+    datasets = {cell.group.dataset for cell in cells}
+    seeds: dict[str, list[int]] = {}
+    for cell in cells:
+        seeds.setdefault(cell.group.algorithm, []).append(cell.summary.seeds)
+    told = [
+        f"{algorithm} has {min(own)} to {max(own)}"
+        for algorithm, own in seeds.items()
+        if len(own) == len(datasets) and min(own) < max(own)
+    ]
+    return [f"IQM: a dataset with more runs counts for more; {', '.join(told)} a dataset"] if told else []
 
 
 def _cautions(cells: Sequence[Cell]) -> list[str]:

@@ -59,6 +59,13 @@ def test_the_interquartile_mean_is_over_all_runs_of_complete_algorithms() -> Non
     assert build(seeds([1.0])).overall == ()
 
 
+def test_an_iqm_over_unequal_numbers_of_runs_is_told() -> None:
+    table = build(two_by_two())
+    assert table.notes == ("IQM: a dataset with more runs counts for more; bc has 2 to 3, iql has 1 to 3 a dataset",)
+    even = [record for record in two_by_two() if record.seed == 0]
+    assert build(even).notes == build(two_by_two(), measure="median").notes == ()
+
+
 def test_each_note_is_given_once_with_the_cells_that_it_is_about() -> None:
     records = [
         *seeds([1.0, 2.0], algorithm="bc", dataset="a", notes=["no preset", "read as it is"]),
