@@ -129,8 +129,8 @@ def _grey() -> list[object]:
 
 def _unshared(one: Group) -> list[str]:
     """What is said of steps that some seeds of a group alone were evaluated at."""
-    steps = [{evaluation.step for evaluation in record.evaluations} for record in one.records]
-    left = len(set.union(*steps) - set.intersection(*steps))
+    first, *others = ({evaluation.step for evaluation in record.evaluations} for record in one.records)
+    left = len(first.union(*others) - first.intersection(*others))
     told = f"left out, because not every seed was evaluated there: {left} {'step' if left == 1 else 'steps'}"
     return [f"{told} of {one.algorithm} on {one.dataset}"] if left else []
 
