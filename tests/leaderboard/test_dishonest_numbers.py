@@ -124,6 +124,7 @@ CASES = {
     "verdict of its own": (lambda d: d.others.update({"verification.json": b"{}"}), "brings its own verification.json"),
     "policies of some records": (lambda d: d.policies.pop((PENDULUM, 1)), "seed-1.onnx is missing: an entry has the"),
     "policy without a record": (lambda d: d.records.pop((MAZE, 2)), "seed-2.onnx belongs to no record"),
+    "path to a suite of its own": (lambda d: d.entry.update(suite="/tmp/tiny.toml"), "is no entry: suite"),
     "address that runs code": (lambda d: d.entry.update(paper="javascript:alert(1)"), "is no entry: paper"),
     # all of the suite
     "another version of the suite": (
