@@ -23,6 +23,7 @@ from offbench.leaderboard.sandbox import Limits
 from offbench.leaderboard.suite import Suite
 from offbench.leaderboard.suite import suite as find_suite
 from offbench.nn.random import stream
+from offbench.training.export import need_libraries
 
 Say = Callable[[str], object]
 NumberCheck = Callable[[Contents, Suite], str]
@@ -82,13 +83,15 @@ def verify(
 
     Raises:
         OffbenchError: it is no entry that can be read: its files, digests or schemas are wrong. Everything later is a
-            check of the verdict that did not pass.
+            check of the verdict that did not pass. Or the libraries are missing that policies are played with.
     """
     settings = settings or Settings()
     with opened(path, verified=again) as folder:
         contents = read_contents(folder)
         digest = entry_digest(folder)
     suite = settings.suite or find_suite(contents.entry.suite)
+    if contents.policies:
+        need_libraries()  # that this machine lacks them is no fault of the entry
     others = others_than(path, results)
     checks = number_checks(contents, suite, others)
     remeasured: list[Remeasured] = []

@@ -4,7 +4,9 @@ import copy
 import json
 import os
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import digest_of
+from offbench.leaderboard import verification
 from offbench.leaderboard.archive import opened
 from offbench.leaderboard.contents import read_contents
-from offbench.leaderboard.results import read_results
+from offbench.leaderboard.results import read_result, read_results
 from offbench.leaderboard.verification import number_checks
 
 RECORD = f"records/{slug(PENDULUM)}/seed-0.json"
@@ -224,6 +227,38 @@ def test_bytes_that_were_changed_after_packing_are_noticed(tmp_path):
     assert "has other bytes than entry.json says" in refusals(folder)[0]
 
 
+RESULTS = {
+    "a record more": (lambda p: shutil.copy(p / RECORD, p / RECORD.replace("-0", "-3")), "is not listed in its entry"),
+    "a record less": (lambda p: (p / RECORD).unlink(), "is missing, though its entry.json lists it"),
+    "another record": (lambda p: (p / RECORD).write_text((p / RECORD).read_text() + " "), "has other bytes than"),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_what_was_verified_is_what_is_shown(name, tmp_path):
+    change, sentence = RESULTS[name]
+    folder = edited(tmp_path / "entry")
+    shutil.rmtree(folder / "policies")  # which a leaderboard need not keep
+    read_result(folder)
+    change(folder)
+    with pytest.raises(OffbenchError, match=sentence):
+        read_result(folder)
+
+
+def test_every_file_is_read_once(tmp_path, monkeypatch):
+    """So that the bytes whose digest was compared are those that are looked at."""
+    folder, seen, read = edited(tmp_path / "entry"), [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: seen.append(path) or read(path))
+    read_contents(folder)
+    assert len(seen) == len(set(seen)) > 6
+
+
+def test_missing_libraries_are_no_fault_of_an_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr(verification, "need_libraries", lambda: verification.find_suite("no-such-suite"))
+    with pytest.raises(OffbenchError, match="no-such-suite"):
+        verification.verify(edited(tmp_path / "entry"), settings=verification.Settings(suite=tiny()))
+
+
 def test_records_alone_are_accepted(tmp_path):
     assert refusals(edited(tmp_path / "entry", lambda draft: draft.policies.clear())) == []
 
@@ -260,6 +295,10 @@ def other_method(draft: Draft) -> None:
         (lambda draft: None, "is that of the entry linear, byte by byte"),
         (noisy, "are those of the entry linear up to a little noise"),
         (lambda draft: [noisy(draft), draft.entry.update(method="Linear", team="us")], "has handed Linear in before"),
+        (
+            lambda draft: [noisy(draft), draft.entry.update(method="linear ", team=" US")],
+            "has handed linear  in before",
+        ),
     ],
 )
 def test_another_entrys_scores_are_found(change, sentence, tmp_path):
