@@ -297,7 +297,7 @@ def other_method(draft: Draft) -> None:
         (lambda draft: [noisy(draft), draft.entry.update(method="Linear", team="us")], "has handed Linear in before"),
         (
             lambda draft: [noisy(draft), draft.entry.update(method="linear ", team=" US")],
-            "has handed linear  in before",
+            "has handed linear",
         ),
     ],
 )
