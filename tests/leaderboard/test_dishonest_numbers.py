@@ -220,6 +220,18 @@ def test_a_dishonest_entry_is_refused_with_the_right_sentence(name, tmp_path):
     assert any(re.search(sentence, message) for message in found), found
 
 
+def test_two_outliers_in_the_same_place_are_no_copy(tmp_path):
+    """As of robots that fall but once, or hands that succeed but once: of 60 such records some pair has them."""
+
+    def change(draft: Draft) -> None:
+        for seed in range(2):
+            values = np.random.default_rng(seed).normal(-1500 - seed, 2, size=EPISODES)
+            values[4] = -10.0 - seed
+            draft.last(seed=seed)["returns"] = values.tolist()
+
+    assert refusals(edited(tmp_path / "entry", change)) == []
+
+
 def test_bytes_that_were_changed_after_packing_are_noticed(tmp_path):
     folder = edited(tmp_path / "entry")
     path = folder / RECORD

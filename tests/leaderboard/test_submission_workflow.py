@@ -1,4 +1,4 @@
-"""What the workflow takes of a pull request: new entries as plain files, tried with its own commands in a repository."""
+"""What the workflow takes of a pull request: new entries as plain files; its own commands, in a repository."""
 
 import os
 import shutil
@@ -89,8 +89,7 @@ REFUSED = {
     "a link": (lambda f: link(f, f"{NEW}/records/a--b/seed-1.json", "../../../old/entry.json"), "no file of an entry"),
     "a link to a folder": (lambda f: link(f, "leaderboards/results/other", "tiny"), "is no file of an entry"),
     "a suite of its own": (lambda f: write(f, "leaderboards/results/tiny.toml"), "is no file of an entry"),
-    "a program": (lambda f: [write(f, f"{NEW}/records/x/seed-1.json"), (f / NEW / "records/x/seed-1.json").chmod(0o755)],
-                  "is no file of an entry"),
+    "a program": (lambda f: (f / NEW / "records/a--b/seed-0.json").chmod(0o755), "is no file of an entry"),
     "an entry without its list": (lambda f: (f / NEW / "entry.json").unlink(), "new is no new entry with"),
 }  # fmt: skip
 
