@@ -127,6 +127,9 @@ def test_a_way_that_does_not_work_is_not_taken(monkeypatch, tmp_path):
         isolations, "_WAYS", (Isolation("none", "", ("no-such-program",)), Isolation("no", "", ("false",)))
     )
     assert isolation() is None
+    monkeypatch.setattr(isolations, "_WAYS", (Isolation("free", "", ("env",)),))
+    monkeypatch.setattr(isolations, "_CONFINED", ())  # as on a kernel without landlock
+    assert isolation() is None
     with pytest.raises(OffbenchError, match="no-such-engine is not installed"):
         container("no-such-engine", "image", tmp_path, ["true"])
 
