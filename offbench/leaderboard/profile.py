@@ -17,6 +17,7 @@ import numpy as np
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.leaderboard.archive import LARGEST_POLICY
+from offbench.leaderboard.structure import check_structure
 from offbench.training.export import need_libraries
 
 OPSETS = range(13, 24)
@@ -63,6 +64,7 @@ def check_policy(content: bytes, observation: int, action: int, what: str = "the
         raise OffbenchError(
             f"{what} has {len(content):,} bytes; an ONNX file of a policy has at most {LARGEST_POLICY:,}"
         )
+    check_structure(content, what)
     need_libraries()
     onnx: Any = import_module("onnx")
     try:

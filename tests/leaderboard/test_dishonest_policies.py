@@ -223,6 +223,7 @@ UNSEEN = {
     "memory of many axes": (remembering([1] * 70), "that is no array of numbers"),
     "memory of a negative size": (remembering([-1]), "without a fixed size"),
     "memory of many parts": (remembering([2**16], [2**16 + 1]), "together has at most"),
+    "millions of operators": (b"\x3a\x80\x80\x80\x02" + b"\x0a\x00" * 2**21, "bytes besides its numbers; no policy"),
     "no graph": (b"", "is no ONNX model"),
 }
 
