@@ -266,7 +266,7 @@ def test_every_file_is_read_once(tmp_path, monkeypatch):
 
 
 def test_missing_libraries_are_no_fault_of_an_entry(tmp_path, monkeypatch):
-    monkeypatch.setattr(verification, "need_libraries", lambda: verification.find_suite("no-such-suite"))
+    monkeypatch.setattr(verification, "need_machine", lambda: verification.find_suite("no-such-suite"))
     with pytest.raises(OffbenchError, match="no-such-suite"):
         verification.verify(edited(tmp_path / "entry"), settings=verification.Settings(suite=tiny()))
 

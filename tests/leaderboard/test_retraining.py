@@ -134,6 +134,13 @@ def test_a_way_that_does_not_work_is_not_taken(monkeypatch, tmp_path):
         container("no-such-engine", "image", tmp_path, ["true"])
 
 
+def test_what_failing_code_said_last_is_told(code, tmp_path):
+    folder = (tmp_path / "training").resolve()
+    folder.mkdir()  # without the settings that are looked for
+    with pytest.raises(OffbenchError, match="training lucky:Lucky anew failed: FileNotFoundError"):
+        retrainings._run(folder, "lucky:Lucky", Retraining(code=code, trust=True))
+
+
 def test_a_refused_entry_is_not_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(retrainings, "_trained", None)
     folder = edited(tmp_path / "entry", lambda draft: draft.last().update(returns=[1.0] * 12), datasets=(PENDULUM,))
