@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,15 @@ import tyro
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.leaderboard.archive import VERDICT, opened
-from offbench.leaderboard.entry import Entry, Verification
+from offbench.leaderboard.contents import read_contents
+from offbench.leaderboard.entry import Verification
 from offbench.leaderboard.packing import Authors, pack
-from offbench.leaderboard.results import read_model
+from offbench.leaderboard.results import entry_digest, read_result
 from offbench.leaderboard.suite import suite as find_suite
 from offbench.leaderboard.verification import Settings, verify, write_verdict
 
 REFUSED = 2
+LONGEST_NAME = 100  # of an entry's folder; systems have names of 255 bytes
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
 
 
@@ -101,6 +104,8 @@ def check_results(
 ) -> int:
     """Verify every entry of a folder of results that has no verdict yet, and write the verdicts.
 
+    Of those that have one it looks whether their records are still the same.
+
     What the workflow of pull requests does. Ends with 2 where one is refused, after looking at all.
 
     Examples:
@@ -111,10 +116,13 @@ def check_results(
         episodes: Episodes of each policy on starts drawn now; the suite's if not given.
         strict: Refuse to play policies where neither landlock nor seccomp is in force.
     """
+    if not results.is_dir():
+        raise OffbenchError(f"there is no folder of results {results}")
     settings = Settings(episodes=_positive(episodes), strict=strict)
-    waiting = [path.parent for path in sorted(results.glob("*/*/entry.json")) if not (path.parent / VERDICT).exists()]
+    entries = [path.parent for path in sorted(results.glob("*/*/entry.json"))]
+    waiting = [each for each in entries if not (each / VERDICT).exists()]
+    refused = _changed(each for each in entries if each not in waiting)
     print(f"{len(waiting)} entries without a verdict")
-    refused = 0
     for entry in waiting:
         print(plain(entry.relative_to(results)))
         try:
@@ -127,6 +135,18 @@ def check_results(
         refused += not verdict.accepted
         write_verdict(verdict, entry)
     return REFUSED if refused else 0
+
+
+def _changed(verified: Iterable[Path]) -> int:
+    """How many entries with a verdict are no longer what was verified; each is told."""
+    count = 0
+    for entry in verified:
+        try:
+            read_result(entry)
+        except OffbenchError as error:
+            print(f"REFUSED {plain(error)}")
+            count += 1
+    return count
 
 
 def show(verdict: Verification) -> None:
@@ -153,8 +173,11 @@ def show(verdict: Verification) -> None:
 def added(path: Path, results: Path, verdict: Verification) -> Path:
     """Copy an accepted entry into a folder of results, under a name made of its method's and its team's."""
     with opened(path, verified=True) as folder:
-        entry = read_model(Entry, folder / "entry.json")
-        slug = "".join(c if c.isalnum() and c.isascii() else "-" for c in f"{entry.method} {entry.team}".lower())
+        entry = read_contents(folder).entry
+        if entry_digest(folder) != verdict.entry_digest:
+            raise OffbenchError(f"{path} was changed while it was verified; verify it anew")
+        name = f"{entry.method} {entry.team}".lower()[:LONGEST_NAME]
+        slug = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)
         target = results / entry.suite / slug
         if target.exists():
             raise OffbenchError(f"{target} exists; move it elsewhere, or name the method otherwise")

@@ -35,6 +35,11 @@ def read_record(path: Path) -> RunRecord:
         content = path.read_bytes()
     except OSError as error:
         raise OffbenchError(f"cannot read the run record {path}: {error.strerror or error}") from error
+    return parse_record(content, path)
+
+
+def parse_record(content: bytes, path: Path) -> RunRecord:
+    """The record that a file's bytes hold; raises as `read_record`, naming ``path``."""
     try:
         # Strict, and from JSON: a number in quotes is refused while a date in quotes, which JSON cannot help, is taken.
         return RunRecord.model_validate_json(content, strict=True)

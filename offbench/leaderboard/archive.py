@@ -11,6 +11,7 @@ import io
 import os
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -27,7 +28,8 @@ from offbench.errors import OffbenchError
 MANIFEST = "entry.json"
 VERDICT = "verification.json"
 _SLUG = r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,150}"
-LAYOUT = re.compile(rf"entry\.json|records/{_SLUG}/seed-\d{{1,19}}\.json|policies/{_SLUG}/seed-\d{{1,19}}\.onnx")
+_SEED = r"seed-(?:0|[1-9][0-9]{0,18})"  # each number has one spelling, so that no two files are one seed's
+LAYOUT = re.compile(rf"entry\.json|records/{_SLUG}/{_SEED}\.json|policies/{_SLUG}/{_SEED}\.onnx")
 
 MEBIBYTE = 2**20
 LARGEST_JSON = 16 * MEBIBYTE
@@ -35,6 +37,10 @@ LARGEST_POLICY = 64 * MEBIBYTE
 LARGEST_ENTRY = 1024 * MEBIBYTE
 MOST_FILES = 10_000
 MOST_SHRINKING = 200  # times that a file may be larger than its packed form; JSON of records shrinks 2 to 10 times
+
+
+# What the two libraries raise for bytes that are damaged on purpose; text that is no UTF-8 is a ValueError.
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,9 @@ def opened(path: Path, *, verified: bool = False) -> Iterator[Path]:
                 _unpack_zip(path, folder)
             else:
                 _unpack_tar(path, folder)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        except OffbenchError:
+            raise
+        except _DAMAGED as error:
             raise OffbenchError(
                 f"{path} is no folder, .zip or .tar.gz that can be read: {plain(error) or 'it is damaged'}"
             ) from error
@@ -169,6 +177,8 @@ def _in_zip(path: Path, archive: zipfile.ZipFile) -> Iterator[Member]:
         _check_kind(path, info.filename, kind == stat.S_IFLNK, kind in (0, stat.S_IFREG))
         if info.flag_bits & 1:
             raise OffbenchError(f"{plain(info.filename)} in {path} is encrypted; pack it without a password")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise OffbenchError(f"{plain(info.filename)} in {path} is packed in a way of its own; deflate is right")
         if info.file_size > MOST_SHRINKING * max(info.compress_size, 1) and info.file_size > MEBIBYTE:
             raise OffbenchError(
                 f"{plain(info.filename)} in {path} would unpack to {info.file_size / max(info.compress_size, 1):,.0f} "

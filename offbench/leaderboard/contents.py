@@ -10,7 +10,7 @@ from pathlib import Path
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, RunRecord
-from offbench.evaluation.record_files import read_record
+from offbench.evaluation.record_files import parse_record
 from offbench.leaderboard.archive import MANIFEST, VERDICT
 from offbench.leaderboard.entry import Entry
 from offbench.leaderboard.results import read_model
@@ -85,7 +85,7 @@ def _read(folder: Path) -> Contents:
             )
         kind, slug, file = name.split("/")
         if kind == "records":
-            record = read_record(folder / name)
+            record = parse_record(content, folder / name)  # the very bytes whose digest was compared
             key = record.dataset, record.seed
             if (slug, file) != (slug_of(record.dataset), f"seed-{record.seed}.json"):
                 raise OffbenchError(

@@ -56,7 +56,7 @@ class Entry(_Strict):
     """
 
     schema_version: Literal[1] = 1
-    suite: Text
+    suite: str = Field(pattern="^[a-z0-9][a-z0-9-]*$", max_length=200)  # a name, never a path that is read
     suite_version: PositiveInt
     method: Text
     team: Text

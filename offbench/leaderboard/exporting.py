@@ -207,7 +207,8 @@ def _remeasured(result: Result) -> Sequence[Any]:
 
 
 def _has_policies(result: Result) -> bool:
-    return any(name.startswith("policies/") for name in result.entry.files)
+    """Whether the policies are still there for others to have."""
+    return any((result.folder / name).is_file() for name in result.entry.files if name.startswith("policies/"))
 
 
 def _version(result: Result) -> str:
@@ -223,7 +224,7 @@ def _texts(**details: str | None) -> dict[str, str]:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-") or "unnamed"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "unnamed"
 
 
 def _write_json(record: Mapping[str, Any], output: Path) -> Path:

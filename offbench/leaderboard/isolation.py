@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -57,22 +58,36 @@ _WAYS = (
 def isolation() -> Isolation | None:
     """The strictest way that works here, None where there is none."""
     for way in _WAYS:
-        if _works(way):
-            return Isolation(way.name, way.told, (*way.prefix, *_CONFINED))
+        whole = Isolation(way.name, way.told, (*way.prefix, *_CONFINED))
+        if _works(whole):
+            return whole
     return None
+
+
+_TRY = """
+import sys
+open(sys.argv[1], "w").close()
+try:
+    open(sys.argv[2], "w").close()
+except OSError:
+    pass
+"""
 
 
 @cache
 def _works(way: Isolation) -> bool:
-    """Whether a command comes back from it."""
+    """Whether a command comes back from it, writes to its folder and to none beside it: kernels may lack landlock."""
     if shutil.which(way.prefix[0]) is None:
         return False
-    try:
-        tried = way.command([sys.executable, "-I", "-c", "print(1)"], Path.cwd())
-        done = subprocess.run(tried, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and done.stdout == b"1\n"
+    with tempfile.TemporaryDirectory(prefix="offbench-tried-") as temporary:
+        own, beside = Path(temporary).resolve() / "own", Path(temporary).resolve() / "beside"
+        own.mkdir()
+        try:
+            tried = way.command([sys.executable, "-I", "-c", _TRY, str(own / "file"), str(beside)], own)
+            done = subprocess.run(tried, capture_output=True, timeout=_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0 and (own / "file").exists() and not beside.exists()
 
 
 def container(engine: str, image: str, folder: Path, command: Sequence[str]) -> list[str]:

@@ -25,6 +25,8 @@ from offbench.leaderboard.suite import Suite
 RARE = 1e-5
 # Returns of different starts agree to this correlation, over so many episodes, only where one was made of the other.
 COPIED, EPISODES = 0.999, 8
+# And their ranks to this one: two single outliers in the same place make the first, not the second.
+RANKED = 0.9
 # Of the episodes of one evaluation on a task whose rewards are real numbers, so many may have the same return.
 MOST_EQUAL = 0.2
 
@@ -151,4 +153,8 @@ def _copied(one: RunRecord, other: RunRecord) -> bool:
     same_task = one.task is not None and other.task is not None and one.task.name == other.task.name
     if same_task and a.environment_seeds[:count] == b.environment_seeds[:count]:
         return bool((x == y).all())  # a start that is hard for one policy is hard for another
-    return float(np.corrcoef(x, y)[0, 1]) > COPIED
+    return _correlation(x, y) > COPIED and _correlation(stats.rankdata(x), stats.rankdata(y)) > RANKED
+
+
+def _correlation(x: Array, y: Array) -> float:
+    return float(np.corrcoef(x, y)[0, 1])

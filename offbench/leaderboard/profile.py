@@ -6,6 +6,8 @@ the file; inputs and outputs as `offbench.training.export` writes them.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -15,10 +17,13 @@ import numpy as np
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.leaderboard.archive import LARGEST_POLICY
+from offbench.leaderboard.structure import check_structure
 from offbench.training.export import need_libraries
 
 OPSETS = range(13, 24)
 MOST_NODES = 20_000
+MOST_AXES = 8  # of an array: numpy and the runtime have limits, and products of many sizes take hours
+MOST_REMEMBERED = 2**17  # numbers an environment, of all parts of a memory
 _LISTED = (
     "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BatchNormalization Cast CastLike Ceil Celu Clip "
     "Concat Constant ConstantOfShape Cos Cosh CumSum Div Einsum Elu Equal Erf Exp Expand Flatten Floor GRU Gather "
@@ -59,18 +64,19 @@ def check_policy(content: bytes, observation: int, action: int, what: str = "the
         raise OffbenchError(
             f"{what} has {len(content):,} bytes; an ONNX file of a policy has at most {LARGEST_POLICY:,}"
         )
+    check_structure(content, what)
     need_libraries()
     onnx: Any = import_module("onnx")
     try:
         model = onnx.load_model_from_string(content)
-        nodes = list(model.graph.node)
+        nodes = list(model.graph.node[: MOST_NODES + 1])
     except Exception as error:  # protobuf's errors have no common base but this
         raise OffbenchError(f"{what} is no ONNX model: it cannot be parsed") from error
     if not nodes or not model.opset_import:
         raise OffbenchError(f"{what} is no ONNX model: it has no graph of operators")
     _check_model(model, what)
     _check_nodes(onnx, nodes, what)
-    for tensor in [*model.graph.initializer, *(each.values for each in model.graph.sparse_initializer)]:
+    for tensor in [*model.graph.initializer, *_parts(model.graph.sparse_initializer)]:
         _check_tensor(onnx, tensor, what)
     return _signature(onnx, model.graph, observation, action, what)
 
@@ -106,8 +112,16 @@ def _check_nodes(onnx: Any, nodes: list[Any], what: str) -> None:
         for attribute in node.attribute:
             if attribute.HasField("g") or len(attribute.graphs):
                 raise OffbenchError(f"{what} has a graph within an operator; a policy is one graph")
-            for tensor in [*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]:
+            sparse = [*([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])]
+            plain_ones = [*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]
+            for tensor in [*plain_ones, *_parts([*sparse, *attribute.sparse_tensors])]:
                 _check_tensor(onnx, tensor, what)
+
+
+def _parts(sparse: Iterable[Any]) -> Iterator[Any]:
+    """The two tensors that a sparse one is made of, each of which could lie elsewhere."""
+    for each in sparse:
+        yield from (each.values, each.indices)
 
 
 def _check_tensor(onnx: Any, tensor: Any, what: str) -> None:
@@ -115,8 +129,10 @@ def _check_tensor(onnx: Any, tensor: Any, what: str) -> None:
         raise OffbenchError(f"{what} keeps weights in another file, which is not read; put them into the ONNX file")
     if tensor.data_type == onnx.TensorProto.STRING:
         raise OffbenchError(f"{what} holds texts; a policy needs numbers alone")
-    count = int(np.prod([int(size) for size in tensor.dims], dtype=object)) if tensor.dims else 1
-    if count < 0 or count > LARGEST_POLICY:
+    if len(tensor.dims) > MOST_AXES:
+        raise OffbenchError(f"{what} has a tensor of {len(tensor.dims):,} axes; at most {MOST_AXES} are allowed")
+    count = math.prod(map(int, tensor.dims))
+    if min(tensor.dims, default=0) < 0 or count > LARGEST_POLICY:
         raise OffbenchError(f"{what} has a tensor of {count:,} numbers, which its file does not hold")
 
 
@@ -138,12 +154,16 @@ def _signature(onnx: Any, graph: Any, observation: int, action: int, what: str) 
                 f"{what} has {name} of type {kind} and shape (environments, {', '.join(map(str, shape))}); float32 and "
                 f"(environments, {size}) are the task's"
             )
-    memory = {}
+    memory, remembered = {}, 0
     for name in names:
         kind, shape = _type(onnx, inputs[f"memory.{name}"], what)
         sizes = tuple(size for size in shape if size is not None)
-        if len(sizes) != len(shape) or int(np.prod(sizes, dtype=object)) > 2**20:
-            raise OffbenchError(f"{what} remembers {plain(name)[:60]} without a fixed size of at most 2**20 numbers")
+        remembered += math.prod(sizes)
+        if len(sizes) != len(shape) or min(sizes, default=1) < 1 or remembered > MOST_REMEMBERED:
+            raise OffbenchError(
+                f"{what} remembers {plain(name)[:60]} without a fixed size; all that it remembers together has at most "
+                f"{MOST_REMEMBERED:,} numbers"
+            )
         memory[name] = kind, sizes
     return Signature(memory)
 
@@ -158,7 +178,7 @@ def _type(onnx: Any, value: Any, what: str) -> tuple[np.dtype[Any], tuple[int | 
         onnx.TensorProto.INT32: np.int32,
         onnx.TensorProto.BOOL: np.bool_,
     }
-    if tensor.elem_type not in types or not len(tensor.shape.dim):
+    if tensor.elem_type not in types or not 1 <= len(tensor.shape.dim) <= MOST_AXES:
         raise OffbenchError(f"{what} has an input or output {plain(value.name)[:60]} that is no array of numbers")
     sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim[1:])
     return np.dtype(types[tensor.elem_type]), sizes

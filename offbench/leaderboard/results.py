@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from offbench.basis.plain import plain
 from offbench.environments.task import first_error
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
-from offbench.evaluation.record_files import read_records
+from offbench.evaluation.record_files import read_records, record_files
 from offbench.leaderboard.entry import Entry, Level, Verification
 
 Model = TypeVar("Model", Entry, Verification)
@@ -47,7 +48,8 @@ def read_results(folder: Path) -> list[Result]:
     """All entries of all suites below a folder of results, by suite and name.
 
     Raises:
-        OffbenchError: an entry, one of its records or its verification cannot be read, or the latter is another's.
+        OffbenchError: an entry, one of its records or its verification cannot be read, the latter is another's, or the
+            records are not those that the entry lists.
     """
     return [read_result(path.parent) for path in sorted(folder.glob("*/*/entry.json"))]
 
@@ -59,7 +61,20 @@ def read_result(folder: Path) -> Result:
     verification = read_model(Verification, path) if path.exists() else None
     if verification and verification.entry_digest != entry_digest(folder):
         raise OffbenchError(f"{path} verifies another entry than {folder / 'entry.json'}; verify this one anew")
+    _check_records(folder, entry)
     return Result(folder, entry, tuple(read_records([folder / "records"])), verification)
+
+
+def _check_records(folder: Path, entry: Entry) -> None:
+    """Refuse records that were added, changed or taken away afterwards; policies need not be there any more."""
+    found = {path.relative_to(folder).as_posix(): path for path in record_files([folder / "records"]).values()}
+    listed = {name: file for name, file in entry.files.items() if name.startswith("records/")}
+    if odd := sorted(found.keys() ^ listed.keys()):
+        told = "is not listed in its entry.json" if odd[0] in found else "is missing, though its entry.json lists it"
+        raise OffbenchError(f"the record {plain(odd[0])} of {folder} {told}")
+    for name, path in found.items():
+        if hashlib.sha256(path.read_bytes()).hexdigest() != listed[name].sha256:
+            raise OffbenchError(f"{path} has other bytes than entry.json says: it was changed after it was packed")
 
 
 def entry_digest(folder: Path) -> str:

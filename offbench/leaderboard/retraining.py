@@ -45,6 +45,7 @@ from offbench.leaderboard.verification import Settings, verify
 from offbench.nn.random import stream
 
 Say = Callable[[str], object]
+_SAID = 10_000  # bytes of what code printed that are looked at
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,15 @@ def _run(folder: Path, algorithm: str, retraining: Retraining) -> None:
     environment = (
         kept | places | {"PYTHONPATH": os.pathsep.join(paths), "OFFBENCH_CACHE": str(cache_folder().resolve())}
     )
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    # Into a file, of which the end is read: code that prints without end may fill its folder and not our memory.
+    with tempfile.TemporaryFile(dir=folder) as printed:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=printed, check=False
+        )
+        printed.seek(max(0, printed.seek(0, os.SEEK_END) - _SAID))
+        ending = printed.read().decode(errors="replace")
     if done.returncode:
-        said = plain(" ".join(done.stderr.strip().splitlines()[-1:]))[:400]
+        said = plain(" ".join(ending.strip().splitlines()[-1:]))[:400]
         raise OffbenchError(f"training {plain(algorithm)} anew failed: {said or f'status {done.returncode}'}")
 
 

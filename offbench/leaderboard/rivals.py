@@ -18,6 +18,7 @@ from offbench.evaluation.record import RunRecord
 from offbench.leaderboard.bounds import bounds
 from offbench.leaderboard.completeness import task_of, where
 from offbench.leaderboard.contents import Contents, Key, last
+from offbench.leaderboard.entry import Entry
 from offbench.leaderboard.plausibility import EPISODES
 from offbench.leaderboard.results import Result
 from offbench.leaderboard.suite import Suite
@@ -40,7 +41,7 @@ def check_rivals(contents: Contents, suite: Suite, others: Sequence[Result]) -> 
     for other in others:
         if (other.entry.suite, other.entry.suite_version) != (suite.name, suite.version):
             continue
-        if other.entry.method == entry.method and other.entry.team == entry.team:
+        if _named(other.entry) == _named(entry):
             raise OffbenchError(
                 f"{plain(entry.team)} has handed {plain(entry.method)} in before, as {other.folder.name}; give another "
                 "attempt a name that tells it apart"
@@ -83,6 +84,15 @@ def closeness(one: RunRecord, other: RunRecord) -> float:
     return float(np.median(np.abs(x - y))) / spread if spread else np.inf
 
 
+def _named(entry: Entry) -> tuple[str, str]:
+    return _spelled(entry.method), _spelled(entry.team)
+
+
 def entries_of_team(team: str, others: Sequence[Result]) -> int:
     """How many entries, on all suites, a team has made so far."""
-    return sum(other.entry.team.casefold() == team.casefold() for other in others)
+    return sum(_spelled(other.entry.team) == _spelled(team) for other in others)
+
+
+def _spelled(name: str) -> str:
+    """A name without regard to capitals and spaces, as the site counts teams."""
+    return " ".join(name.casefold().split())

@@ -48,6 +48,17 @@ class Limits:
     seconds: float = 60.0
 
 
+def need_machine() -> None:
+    """Complain of a machine on which no policy can be played, whosever it is.
+
+    Raises:
+        OffbenchError: this is Windows, or the libraries for ONNX are missing.
+    """
+    if sys.platform == "win32":
+        raise OffbenchError("policies of others are played on Linux and macOS; Windows has none of the sandbox's means")
+    need_libraries()
+
+
 class Sandbox:
     """A process in which ONNX policies act.
 
@@ -59,9 +70,9 @@ class Sandbox:
         """Start the process and lock it in.
 
         Raises:
-            OffbenchError: the libraries for ONNX are missing, or the process did not start.
+            OffbenchError: this is Windows, the libraries for ONNX are missing, or the process did not start.
         """
-        need_libraries()
+        need_machine()
         self.limits = limits or Limits()
         self._models = 0
         self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ from offbench.leaderboard.contents import Contents, check_suite, read_contents
 from offbench.leaderboard.entry import Check, Level, Remeasured, Verification
 from offbench.leaderboard.results import Result, entry_digest, read_results
 from offbench.leaderboard.rivals import check_rivals, entries_of_team
-from offbench.leaderboard.sandbox import Limits
+from offbench.leaderboard.sandbox import Limits, need_machine
 from offbench.leaderboard.suite import Suite
 from offbench.leaderboard.suite import suite as find_suite
 from offbench.nn.random import stream
@@ -82,13 +82,15 @@ def verify(
 
     Raises:
         OffbenchError: it is no entry that can be read: its files, digests or schemas are wrong. Everything later is a
-            check of the verdict that did not pass.
+            check of the verdict that did not pass. Or this machine can play no policies.
     """
     settings = settings or Settings()
     with opened(path, verified=again) as folder:
         contents = read_contents(folder)
         digest = entry_digest(folder)
     suite = settings.suite or find_suite(contents.entry.suite)
+    if contents.policies:
+        need_machine()  # that policies cannot be played here is no fault of the entry
     others = others_than(path, results)
     checks = number_checks(contents, suite, others)
     remeasured: list[Remeasured] = []

@@ -19,11 +19,11 @@ from offbench.leaderboard.packing import write_archive
 RECORD = "records/a--b/seed-0.json"
 
 
-def zipped(path, *files, **changes):
+def zipped(path, *files, kind=zipfile.ZIP_DEFLATED, **changes):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files:
             info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = kind
             info.external_attr = changes.get(name, 0o100644) << 16
             archive.writestr(info, content)
     return path
@@ -61,6 +61,22 @@ def lying(path):
     return path
 
 
+def no_text(path):
+    """A zip that says its names are UTF-8, with one that is not."""
+    content = zipped(path, ENTRY, ("records/é", "")).read_bytes()
+    path.write_bytes(content.replace("é".encode(), b"\xff\xff"))
+    return path
+
+
+def sparse_tar(path):
+    """A tar whose extended header has a list of places that holds no numbers."""
+    info = tarfile.TarInfo("entry.json")
+    info.pax_headers = {"GNU.sparse.map": "0,x", "GNU.sparse.size": "2"}
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    return path
+
+
 def long_stream(path):
     with gzip.open(path, "wb", compresslevel=9) as file:
         for _ in range(60):
@@ -86,6 +102,17 @@ BAD = {
     "no entry.json": (lambda p: zipped(p, (RECORD, "{}")), "has no entry.json"),
     "encrypted": (encrypted, "is encrypted"),
     "longer than it says": (lying, "can be read|longer than"),
+    "packed otherwise": (lambda p: zipped(p, ENTRY, kind=zipfile.ZIP_LZMA), "packed in a way of its own"),
+    "names that are no text": (no_text, "can be read"),
+    "pax header that is no number": (sparse_tar, "can be read|no file of an entry"),
+    "one seed written in two ways": (
+        lambda p: zipped(p, ENTRY, ("policies/a/seed-1.onnx", ""), ("policies/a/seed-01.onnx", "")),
+        "seed-01.onnx, which is no file of an entry",
+    ),
+    "a seed in other digits": (
+        lambda p: zipped(p, ENTRY, ("policies/a/seed-٣.onnx", "")),
+        "which is no file of an entry",
+    ),
     "no archive": (lambda p: p.write_bytes(b"hello" * 100) and p, "can be read"),
     "empty": (lambda p: p.write_bytes(b"") or p, "can be read|has no entry.json"),
     "tar out of the folder": (lambda p: tarred(p, "entry.json", "../x.json"), "leads out of the entry"),

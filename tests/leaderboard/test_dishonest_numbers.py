@@ -4,7 +4,9 @@ import copy
 import json
 import os
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import digest_of
+from offbench.leaderboard import verification
 from offbench.leaderboard.archive import opened
 from offbench.leaderboard.contents import read_contents
-from offbench.leaderboard.results import read_results
+from offbench.leaderboard.results import read_result, read_results
 from offbench.leaderboard.verification import number_checks
 
 RECORD = f"records/{slug(PENDULUM)}/seed-0.json"
@@ -124,6 +127,7 @@ CASES = {
     "verdict of its own": (lambda d: d.others.update({"verification.json": b"{}"}), "brings its own verification.json"),
     "policies of some records": (lambda d: d.policies.pop((PENDULUM, 1)), "seed-1.onnx is missing: an entry has the"),
     "policy without a record": (lambda d: d.records.pop((MAZE, 2)), "seed-2.onnx belongs to no record"),
+    "path to a suite of its own": (lambda d: d.entry.update(suite="/tmp/tiny.toml"), "is no entry: suite"),
     "address that runs code": (lambda d: d.entry.update(paper="javascript:alert(1)"), "is no entry: paper"),
     # all of the suite
     "another version of the suite": (
@@ -216,11 +220,55 @@ def test_a_dishonest_entry_is_refused_with_the_right_sentence(name, tmp_path):
     assert any(re.search(sentence, message) for message in found), found
 
 
+def test_two_outliers_in_the_same_place_are_no_copy(tmp_path):
+    """As of robots that fall but once, or hands that succeed but once: of 60 such records some pair has them."""
+
+    def change(draft: Draft) -> None:
+        for seed in range(2):
+            values = np.random.default_rng(seed).normal(-1500 - seed, 2, size=EPISODES)
+            values[4] = -10.0 - seed
+            draft.last(seed=seed)["returns"] = values.tolist()
+
+    assert refusals(edited(tmp_path / "entry", change)) == []
+
+
 def test_bytes_that_were_changed_after_packing_are_noticed(tmp_path):
     folder = edited(tmp_path / "entry")
     path = folder / RECORD
     path.write_bytes(path.read_bytes().replace(b"-1", b"-0", 1))
     assert "has other bytes than entry.json says" in refusals(folder)[0]
+
+
+RESULTS = {
+    "a record more": (lambda p: shutil.copy(p / RECORD, p / RECORD.replace("-0", "-3")), "is not listed in its entry"),
+    "a record less": (lambda p: (p / RECORD).unlink(), "is missing, though its entry.json lists it"),
+    "another record": (lambda p: (p / RECORD).write_text((p / RECORD).read_text() + " "), "has other bytes than"),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_what_was_verified_is_what_is_shown(name, tmp_path):
+    change, sentence = RESULTS[name]
+    folder = edited(tmp_path / "entry")
+    shutil.rmtree(folder / "policies")  # which a leaderboard need not keep
+    read_result(folder)
+    change(folder)
+    with pytest.raises(OffbenchError, match=sentence):
+        read_result(folder)
+
+
+def test_every_file_is_read_once(tmp_path, monkeypatch):
+    """So that the bytes whose digest was compared are those that are looked at."""
+    folder, seen, read = edited(tmp_path / "entry"), [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: seen.append(path) or read(path))
+    read_contents(folder)
+    assert len(seen) == len(set(seen)) > 6
+
+
+def test_missing_libraries_are_no_fault_of_an_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr(verification, "need_machine", lambda: verification.find_suite("no-such-suite"))
+    with pytest.raises(OffbenchError, match="no-such-suite"):
+        verification.verify(edited(tmp_path / "entry"), settings=verification.Settings(suite=tiny()))
 
 
 def test_records_alone_are_accepted(tmp_path):
@@ -259,6 +307,10 @@ def other_method(draft: Draft) -> None:
         (lambda draft: None, "is that of the entry linear, byte by byte"),
         (noisy, "are those of the entry linear up to a little noise"),
         (lambda draft: [noisy(draft), draft.entry.update(method="Linear", team="us")], "has handed Linear in before"),
+        (
+            lambda draft: [noisy(draft), draft.entry.update(method="linear ", team=" US")],
+            "has handed linear",
+        ),
     ],
 )
 def test_another_entrys_scores_are_found(change, sentence, tmp_path):

@@ -64,6 +64,28 @@ def external(made):
     tensor.external_data.add(key="location", value="/etc/passwd")
 
 
+def sparse_elsewhere():
+    """A constant whose numbers are here and whose places lie in another file."""
+    values, indices = (onnx.numpy_helper.from_array(np.asarray(a)) for a in (np.float32([1]), np.int64([0])))
+    indices.data_location = TensorProto.EXTERNAL
+    return node("Constant", [], ["extra"], sparse_value=helper.make_sparse_tensor(values, indices, [1]))
+
+
+def sparse_weights(made):
+    made.graph.sparse_initializer.add().indices.data_location = TensorProto.EXTERNAL
+
+
+def remembering(*parts):
+    """A policy that says it remembers arrays of these shapes."""
+    made = onnx.load_model_from_string(model([node("Identity", ["memory.m"], ["next_memory.m"])], {}, memory=1))
+    for values in (made.graph.input, made.graph.output):
+        first = values.pop()
+        for number, shape in enumerate(parts):
+            name = first.name + str(number)
+            values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["environments", *shape]))
+    return made.SerializeToString()
+
+
 def loop():
     body = helper.make_graph(
         [node("Identity", ["c"], ["d"])],
@@ -176,6 +198,16 @@ UNSEEN = {
         linear(W, B, edits=[lambda m: m.graph.initializer[0].dims.extend([2**40])]),
         "which its file does not hold",
     ),
+    "more sizes than an array has": (
+        linear(W, B, edits=[lambda m: m.graph.initializer[0].dims.extend([2**62] * 300)]),
+        "has a tensor of 302 axes; at most 8",
+    ),
+    "two negative sizes": (
+        linear(W, B, edits=[lambda m: m.graph.initializer[0].dims.extend([-1, -1])]),
+        "which its file does not hold",
+    ),
+    "external data in a sparse constant": (added(sparse_elsewhere()), "keeps weights in another file"),
+    "external data in sparse weights": (linear(W, B, edits=[sparse_weights]), "keeps weights in another file"),
     "another task's sizes": (
         linear(np.ones((4, 2)), np.ones(2)),
         r"has observations of type float32 and shape \(environments, 4\)",
@@ -188,6 +220,10 @@ UNSEEN = {
         model([node("Identity", ["memory.m"], ["next_memory.m"])], {}, memory=2**21),
         "without a fixed size",
     ),
+    "memory of many axes": (remembering([1] * 70), "that is no array of numbers"),
+    "memory of a negative size": (remembering([-1]), "without a fixed size"),
+    "memory of many parts": (remembering([2**16], [2**16 + 1]), "together has at most"),
+    "millions of operators": (b"\x3a\x80\x80\x80\x02" + b"\x0a\x00" * 2**21, "bytes besides its numbers; no policy"),
     "no graph": (b"", "is no ONNX model"),
 }
 

@@ -1,6 +1,7 @@
 """Results in the layouts of others: what they ask for is there, and every number comes from raw returns."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
@@ -59,6 +60,25 @@ def test_every_eval_ever(results, tmp_path):
     assert first["score_details"]["score"] == pytest.approx(np.mean(scores))
     assert first["score_details"]["uncertainty"]["standard_deviation"] == pytest.approx(np.std(scores, ddof=1))
     assert all(isinstance(value, str) for value in first["score_details"]["details"].values())
+
+
+@pytest.mark.parametrize("team", ["..", "../..", ".hidden", "\u202e"])
+def test_no_name_leads_to_another_folder(team, tmp_path):
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    edited(tmp_path / "results/tiny/odd", lambda draft: draft.entry.update(method=team, team=team))
+    (path,) = export("every-eval-ever", read_results(tmp_path / "results"), SUITES, tmp_path / "out", now=NOW)
+    assert len(path.relative_to(tmp_path / "out").parts) == 5
+    assert not any(part.startswith(".") for part in path.relative_to(tmp_path / "out").parts)
+
+
+def test_policies_are_open_while_they_are_there(results, tmp_path):
+    def told():
+        (path,) = export("every-eval-ever", read_results(results), SUITES, tmp_path, now=NOW)
+        return json.loads(path.read_text())["model_info"]["additional_details"]["model_availability"]
+
+    assert told() == "open_weights"
+    shutil.rmtree(results / "tiny/odd/policies")
+    assert told() == "unknown"
 
 
 def test_what_the_organiser_measured_is_third_party(results, tmp_path):

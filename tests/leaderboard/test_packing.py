@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import offbench
+from offbench.cli.leaderboard_submit import added
 from offbench.cli.main import main
 from offbench.errors import OffbenchError
 from offbench.leaderboard import suite as suites
@@ -14,6 +15,7 @@ from offbench.leaderboard.contents import read_contents
 from offbench.leaderboard.packing import Authors, pack
 from offbench.leaderboard.results import read_results
 from offbench.leaderboard.suite import Suite, SuiteTask
+from offbench.leaderboard.verification import Settings, verify
 
 SWINGUP = "offbench/pendulum/swingup-v0"
 US = Authors("Constant", "us", code="https://example.org")
@@ -113,6 +115,18 @@ def test_an_address_that_is_none_is_refused(runs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_accepted_entry_is_added_as_it_was_verified(runs, tmp_path):
+    settings = Settings(suite=SMALL)
+    pack([runs], SMALL, Authors("m" * 200, "t" * 200), tmp_path / "entry")
+    verdict = verify(tmp_path / "entry", settings=settings)
+    assert len(added(tmp_path / "entry", tmp_path / "results", verdict).name) <= 100
+    manifest = tmp_path / "entry/entry.json"
+    manifest.write_text(manifest.read_text().replace("mmm", "mm-", 1))
+    with pytest.raises(OffbenchError, match="was changed while it was verified"):
+        added(tmp_path / "entry", tmp_path / "others", verdict)
+    assert not (tmp_path / "others").exists()
+
+
 def test_the_commands(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(suites, "suites", lambda: {"small": SMALL})
     monkeypatch.chdir(tmp_path)
@@ -129,6 +143,13 @@ def test_the_commands(runs, tmp_path, monkeypatch, capsys):
     assert "us has handed Constant in before" in capsys.readouterr().out
     assert main(["leaderboard", "check", "."]) == 0
     assert "0 entries without a verdict" in capsys.readouterr().out
+    assert main(["leaderboard", "check", "nowhere"]) == 2
+    assert "there is no folder of results nowhere" in capsys.readouterr().err
+    added_later = result.folder / "records/offbench--pendulum--swingup-v0/seed-9.json"
+    added_later.write_text((added_later.parent / "seed-0.json").read_text())
+    assert main(["leaderboard", "check", "."]) == 2
+    assert "seed-9.json of small/constant-us is not listed in its entry.json" in capsys.readouterr().out
+    added_later.unlink()
     (result.folder / "verification.json").unlink()
     record = result.folder / "records/offbench--pendulum--swingup-v0/seed-0.json"
     record.write_text(record.read_text().replace('"seed": 0', '"seed": 7'))

@@ -127,8 +127,18 @@ def test_a_way_that_does_not_work_is_not_taken(monkeypatch, tmp_path):
         isolations, "_WAYS", (Isolation("none", "", ("no-such-program",)), Isolation("no", "", ("false",)))
     )
     assert isolation() is None
+    monkeypatch.setattr(isolations, "_WAYS", (Isolation("free", "", ("env",)),))
+    monkeypatch.setattr(isolations, "_CONFINED", ())  # as on a kernel without landlock
+    assert isolation() is None
     with pytest.raises(OffbenchError, match="no-such-engine is not installed"):
         container("no-such-engine", "image", tmp_path, ["true"])
+
+
+def test_what_failing_code_said_last_is_told(code, tmp_path):
+    folder = (tmp_path / "training").resolve()
+    folder.mkdir()  # without the settings that are looked for
+    with pytest.raises(OffbenchError, match="training lucky:Lucky anew failed: FileNotFoundError"):
+        retrainings._run(folder, "lucky:Lucky", Retraining(code=code, trust=True))
 
 
 def test_a_refused_entry_is_not_trained(tmp_path, monkeypatch):

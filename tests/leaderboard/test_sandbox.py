@@ -71,6 +71,12 @@ def test_a_training_process_writes_to_its_folder_alone_and_opens_no_sockets(tmp_
     assert not {"socket", "datagrams"} & set(done)
 
 
+def test_windows_is_told_that_it_plays_no_policies(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(OffbenchError, match="are played on Linux and macOS"):
+        Sandbox()
+
+
 def test_actions_are_those_of_the_graph():
     weights, bias = np.array([[1.0], [2.0], [3.0]]), np.array([0.5])
     content = linear(weights, bias)
