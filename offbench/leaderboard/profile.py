@@ -17,7 +17,7 @@ import numpy as np
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.leaderboard.archive import LARGEST_POLICY
-from offbench.leaderboard.structure import check_structure
+from offbench.leaderboard.onnx_structure import check_structure
 from offbench.training.export import need_libraries
 
 OPSETS = range(13, 24)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from offbench.errors import OffbenchError
-from offbench.leaderboard import structure
-from offbench.leaderboard.structure import check_structure
+from offbench.leaderboard import onnx_structure as structure
+from offbench.leaderboard.onnx_structure import check_structure
 
 
 def size_of(content):
