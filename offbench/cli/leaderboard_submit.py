@@ -87,6 +87,8 @@ def verify_entry(
     """
     if add and results is None:
         raise OffbenchError("say with --results where the entry is to be added")
+    if add and results is not None and not results.exists():
+        results.mkdir(parents=True)  # the first entry of a leaderboard of one's own
     settings = Settings(episodes=_positive(episodes), start_seed=seed_of(seed_file))
     verdict = verify(entry, results, settings, again=again, say=_say)
     show(verdict)

@@ -132,28 +132,28 @@ def test_the_commands(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     submit = ["leaderboard", "submit", str(runs), "--suite", "small", "--method", "Constant", "--team", "us"]
     assert main([*submit, "--output", "entry.zip"]) == 0
-    assert main(["leaderboard", "verify", "entry.zip", "--results", ".", "--add", "--output", "verdict.json"]) == 0
+    assert main(["leaderboard", "verify", "entry.zip", "--results", "board", "--add", "--output", "verdict.json"]) == 0
     printed = capsys.readouterr().out
     assert "3 records, 0 policies" in printed
     assert "accepted: self-reported" in printed
     assert json.loads((tmp_path / "verdict.json").read_text())["level"] == "self-reported"
-    (result,) = read_results(tmp_path)
+    (result,) = read_results(tmp_path / "board")
     assert (result.folder.name, result.level) == ("constant-us", "self-reported")
-    assert main(["leaderboard", "verify", "entry.zip", "--results", "."]) == 2
+    assert main(["leaderboard", "verify", "entry.zip", "--results", "board"]) == 2
     assert "us has handed Constant in before" in capsys.readouterr().out
-    assert main(["leaderboard", "check", "."]) == 0
+    assert main(["leaderboard", "check", "board"]) == 0
     assert "0 entries without a verdict" in capsys.readouterr().out
     assert main(["leaderboard", "check", "nowhere"]) == 2
     assert "there is no folder of results nowhere" in capsys.readouterr().err
     added_later = result.folder / "records/offbench--pendulum--swingup-v0/seed-9.json"
     added_later.write_text((added_later.parent / "seed-0.json").read_text())
-    assert main(["leaderboard", "check", "."]) == 2
-    assert "seed-9.json of small/constant-us is not listed in its entry.json" in capsys.readouterr().out
+    assert main(["leaderboard", "check", "board"]) == 2
+    assert "seed-9.json of board/small/constant-us is not listed in its entry.json" in capsys.readouterr().out
     added_later.unlink()
     (result.folder / "verification.json").unlink()
     record = result.folder / "records/offbench--pendulum--swingup-v0/seed-0.json"
     record.write_text(record.read_text().replace('"seed": 0', '"seed": 7'))
-    assert main(["leaderboard", "check", "."]) == 2
+    assert main(["leaderboard", "check", "board"]) == 2
     assert "REFUSED" in capsys.readouterr().out
     (tmp_path / "seed.txt").write_text('"x"')
     assert main(["leaderboard", "verify", "entry.zip", "--seed-file", "seed.txt"]) == 2
