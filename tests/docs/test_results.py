@@ -20,6 +20,7 @@ MOST_DIFFERENT = 0.5  # of 255, on average over a picture
 
 def copied(folder: Path) -> Path:
     shutil.copy(ROOT / "README.md", folder / "README.md")
+    shutil.copytree(ROOT / "leaderboards" / "results", folder / "leaderboards" / "results")
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("page.md", "index.md", "*.pdf"))
     return folder
 
