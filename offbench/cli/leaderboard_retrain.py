@@ -11,6 +11,7 @@ import tyro
 from offbench.basis.plain import plain
 from offbench.cli.leaderboard_submit import REFUSED, seed_of, show
 from offbench.leaderboard.retraining import Retraining, retrain
+from offbench.leaderboard.suite import suite as find_suite
 from offbench.leaderboard.verification import Settings, write_verdict
 
 
@@ -24,6 +25,7 @@ def retrain_entry(
     engine: Literal["podman", "docker"] = "podman",
     seed_file: Path | None = None,
     output: Path | None = None,
+    suite: str | None = None,
     again: bool = False,
     trust: bool = False,
 ) -> int:
@@ -44,6 +46,8 @@ def retrain_entry(
         engine: What runs the container.
         seed_file: File with one number, with which seeds and starts are drawn; secret ones are drawn if not given.
         output: File for the verdict.
+        suite: Name or TOML file of the suite, where it is none that comes with offbench, such as one that committed to
+            hidden tasks; that of the entry if not given.
         again: Pass over a verdict that lies in the folder, and write it anew.
         trust: Train code of others without a sandbox, where the machine has none.
     """
@@ -52,7 +56,7 @@ def retrain_entry(
     verdict = retrain(
         entry,
         results,
-        Settings(start_seed=secret),
+        Settings(start_seed=secret, suite=None if suite is None else find_suite(suite)),
         how,
         again=again,
         say=lambda text: print(plain(text), file=sys.stderr),

@@ -64,6 +64,7 @@ def verify_entry(
     episodes: int | None = None,
     seed_file: Path | None = None,
     output: Path | None = None,
+    suite: str | None = None,
     add: bool = False,
     again: bool = False,
 ) -> int:
@@ -82,6 +83,8 @@ def verify_entry(
         episodes: Episodes of each policy on starts drawn now; the suite's if not given.
         seed_file: File with one number, with which the starts are drawn; a secret one is drawn if not given.
         output: File for the verdict.
+        suite: Name or TOML file of the suite, where it is none that comes with offbench; that which the entry names if
+            not given.
         add: Copy the entry into results once it is accepted.
         again: Pass over a verdict that lies in the folder, and write it anew.
     """
@@ -89,7 +92,8 @@ def verify_entry(
         raise OffbenchError("say with --results where the entry is to be added")
     if add and results is not None and not results.exists():
         results.mkdir(parents=True)  # the first entry of a leaderboard of one's own
-    settings = Settings(episodes=_positive(episodes), start_seed=seed_of(seed_file))
+    chosen = None if suite is None else find_suite(suite)
+    settings = Settings(episodes=_positive(episodes), start_seed=seed_of(seed_file), suite=chosen)
     verdict = verify(entry, results, settings, again=again, say=_say)
     show(verdict)
     if output is not None:
@@ -165,7 +169,7 @@ def show(verdict: Verification) -> None:
         measured = sum(again.measured) / len(again.measured)
         print(
             f"        {plain(again.dataset)}: claimed {claimed}, trained anew {measured:.1f} over "
-            f"{len(again.seeds)} seeds (p = {again.p_value:.2g})"
+            f"{len(again.seeds)} seeds ({'not tested' if again.p_value is None else f'p = {again.p_value:.2g}'})"
         )
     if verdict.protections:
         print(f"sandbox: {'; '.join(map(plain, verdict.protections))}")

@@ -20,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 
 from offbench.basis.shapes import Array
+from offbench.evaluation import significance
 
 FALSE_ALARMS = 0.01  # honest entries that are refused by these tests, at most
 FIRST, MORE = 999, 20_000  # permutations: the first say whether the others are needed
@@ -117,12 +118,8 @@ def replay_p_value(differences: Sequence[Array], generator: np.random.Generator)
 
 def holm(p_values: Mapping[Label, float], level: float = FALSE_ALARMS) -> list[Label]:
     """Those hypotheses that Holm's procedure rejects, the least likely first; one true is among them with ``level``."""
-    rejected: list[Label] = []
-    for label, p_value in sorted(p_values.items(), key=lambda pair: pair[1]):
-        if p_value > level / (len(p_values) - len(rejected)):
-            break
-        rejected.append(label)
-    return rejected
+    adjusted = dict(zip(p_values, significance.holm(list(p_values.values())), strict=True))
+    return sorted((label for label, p in adjusted.items() if p <= level), key=lambda label: p_values[label])
 
 
 def retrained_p_values(

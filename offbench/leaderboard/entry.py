@@ -117,15 +117,15 @@ class Retrained(_Strict):
         claimed: (seeds,) mean score of each seed of the entry; empty on a hidden task, of which nothing was claimed.
         measured: (seeds,) mean score of each seed that was trained anew; seeds nobody knew before.
         seeds: (seeds,) those.
-        p_value: of the hypothesis that all come from the same algorithm, against the claims being higher; 1 where
-            nothing was claimed.
+        p_value: of the hypothesis that all come from the same algorithm, against the claims being higher; None where
+            nothing was claimed, so that nothing was tested.
     """
 
     dataset: str
     claimed: list[float]
     measured: list[float] = Field(min_length=1)
     seeds: list[NonNegativeInt] = Field(min_length=1)
-    p_value: float = Field(ge=0, le=1)
+    p_value: float | None = Field(ge=0, le=1)
 
 
 class Verification(_Strict):

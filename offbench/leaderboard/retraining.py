@@ -158,7 +158,7 @@ def _unclaimed(dataset: str, records: list[RunRecord], task: Task) -> Retrained:
     """What was earned on a hidden task."""
     scores = [float(task.score(last(record).returns).mean()) for record in records]
     return Retrained(
-        dataset=dataset, claimed=[], measured=scores, seeds=[record.seed for record in records], p_value=1.0
+        dataset=dataset, claimed=[], measured=scores, seeds=[record.seed for record in records], p_value=None
     )
 
 

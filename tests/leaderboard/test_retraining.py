@@ -1,5 +1,7 @@
 """Training anew finds what playing again cannot: claims that are the best of many runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from honest_entries import PENDULUM, Draft, edited, linear, record_of, tiny
@@ -9,8 +11,10 @@ from offbench.evaluation.record import digest_of
 from offbench.leaderboard import isolation as isolations
 from offbench.leaderboard import retraining as retrainings
 from offbench.leaderboard.contents import read_contents
+from offbench.leaderboard.hidden import make_hidden
 from offbench.leaderboard.isolation import Isolation, container, isolation
 from offbench.leaderboard.retraining import Retraining, compare, fresh_seeds, kept_from, retrain
+from offbench.leaderboard.secret import Secret
 from offbench.leaderboard.verification import Settings
 
 CODE = """
@@ -29,6 +33,7 @@ class Lucky:
         return Acts(np.random.default_rng(seed).normal(size=(3, 1)))
 """
 SEEDS, EPISODES = 5, 12
+SECRET, SALT = Secret("0123456789abcdef" * 4), "00" * 16
 
 
 def weights(seed, run):
@@ -70,6 +75,16 @@ def test_the_best_of_twenty_runs_passes_verification_and_fails_training_anew(tmp
     honest_one = retrain(edited(tmp_path / "one", of_runs(1), datasets=(PENDULUM,)), None, settings, how)
     assert honest_one.accepted, honest_one.refusals
     assert honest_one.level == "retrained"
+    hidden_suite = suite.model_copy(update={"hidden": (PENDULUM,), "salt": SALT, "commitment": SECRET.commitment(SALT)})
+    make_hidden(hidden_suite, SECRET, tmp_path / "hidden")
+    beyond = retrain(
+        tmp_path / "one", None, replace(settings, suite=hidden_suite), replace(how, hidden=tmp_path / "hidden")
+    )
+    assert beyond.level == "retrained on hidden tasks"
+    (unclaimed,) = [each for each in beyond.retrained if not each.claimed]
+    assert unclaimed.dataset.startswith("hidden/")
+    assert unclaimed.p_value is None
+    assert len(unclaimed.measured) == 2 * SEEDS
     best = retrain(edited(tmp_path / "best", of_runs(20), datasets=(PENDULUM,)), None, settings, how)
     assert [check.name for check in best.refusals] == ["training anew"]
     assert "as for the best of several runs" in best.refusals[0].message
