@@ -126,8 +126,7 @@ def _check_simulators(record: RunRecord, theirs: dict[str, str], ours: dict[str,
         if ours.get(name) != theirs.get(name):
             raise OffbenchError(
                 f"{where(record)} was scored with {plain(name)} {plain(theirs.get(name, 'of no version'))[:40]}, and "
-                "here is "
-                f"{ours.get(name, 'none')}; score the runs again with that version"
+                f"here is {ours.get(name, 'none')}; score the runs again with that version"
             )
         if name in record.packages and record.packages[name] != theirs[name]:
             raise OffbenchError(
@@ -161,15 +160,13 @@ def check_method(contents: Contents, suite: Suite) -> str:
         if ours := _changed(record):
             raise OffbenchError(
                 f"{where(record)} calls itself {ours} and was trained by another source of it; hand a changed "
-                "algorithm "
-                "in under a name of its own"
+                "algorithm in under a name of its own"
             )
     for task in suite.tasks:
         if len({record.method_digest for record in contents.of(task)}) > 1:
             raise OffbenchError(
                 f"the seeds on {task.dataset} were trained by different code, libraries or hyperparameters; they are "
-                "no "
-                "seeds of one method"
+                "no seeds of one method"
             )
     return f"one method, {plain(entry.algorithm)}"
 

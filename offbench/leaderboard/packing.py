@@ -151,8 +151,7 @@ def _chosen(runs: Sequence[Run], suite: Suite) -> Chosen:
             listed = ", ".join(map(str, sorted(seeds))) or "none"
             raise OffbenchError(
                 f"the runs on {task.dataset} have the seeds {listed}; {suite.name} asks for at least {suite.seeds}, "
-                "from 0 "
-                "without a gap"
+                "from 0 without a gap"
             )
     return chosen
 

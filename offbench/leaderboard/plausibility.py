@@ -60,8 +60,7 @@ def _check_bounds(record: RunRecord, evaluation: EvaluationRecord, found: Bounds
         if not low - 1e-6 <= value <= high + 1e-6:
             raise OffbenchError(
                 f"{where(record)} has an episode of {length} steps with the return {value:g}, which its task cannot "
-                "give: "
-                f"{low:g} to {high:g} can be"
+                f"give: {low:g} to {high:g} can be"
             )
         if found.whole and value != round(value):
             raise OffbenchError(
@@ -69,9 +68,8 @@ def _check_bounds(record: RunRecord, evaluation: EvaluationRecord, found: Bounds
             )
         if length < limit and (found.full or (found.once and value < found.high)):
             raise OffbenchError(
-                f"{where(record)} has an episode of {length} steps and the return {value:g}; it would have gone on "
-                "to step "
-                f"{limit}"
+                f"{where(record)} has an episode of {length} steps and the return {value:g}; it would have gone on to "
+                f"step {limit}"
             )
 
 
@@ -94,8 +92,7 @@ def _check_distinct(record: RunRecord) -> None:
         if count > max(1, math.floor(MOST_EQUAL * len(evaluation.returns))):
             raise OffbenchError(
                 f"{where(record)} has the return {value:g} in {count} of {len(evaluation.returns)} episodes, whose "
-                "starts "
-                "differ; chance makes no such returns"
+                "starts differ; chance makes no such returns"
             )
 
 
@@ -118,8 +115,7 @@ def _check_spread(dataset: str, returns: list[Array]) -> None:
     if (weights * (means - centre) ** 2).sum() < stats.chi2.ppf(RARE, len(means) - 1):
         raise OffbenchError(
             f"the means of the seeds on {dataset} lie closer together than chance lets those of {counts.min()} "
-            "episodes; "
-            "seeds are runs of their own"
+            "episodes; seeds are runs of their own"
         )
 
 
@@ -136,8 +132,7 @@ def check_copies(contents: Contents, suite: Suite) -> str:
         if _copied(one, other):
             raise OffbenchError(
                 f"the returns of {where(one)} and {where(other)} are made of one another: over different starts they "
-                "rise "
-                "and fall together"
+                "rise and fall together"
             )
     return "no two seeds or tasks share policies or returns"
 

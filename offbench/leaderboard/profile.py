@@ -100,14 +100,12 @@ def _check_nodes(onnx: Any, nodes: list[Any], what: str) -> None:
         if node.domain not in ("", "ai.onnx"):
             raise OffbenchError(
                 f"{what} uses the operator {plain(node.op_type)[:60]} of {plain(node.domain)[:60]}; standard ones "
-                "alone are "
-                "allowed"
+                "alone are allowed"
             )
         if node.op_type not in OPERATORS:
             raise OffbenchError(
                 f"{what} uses the operator {plain(node.op_type)[:60]}; a policy needs no loops, branches, random "
-                "numbers "
-                "or strings, and what it needs is listed in docs/leaderboard.md"
+                "numbers or strings, and what it needs is listed in docs/leaderboard.md"
             )
         for attribute in node.attribute:
             if attribute.HasField("g") or len(attribute.graphs):

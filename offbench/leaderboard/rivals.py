@@ -7,7 +7,6 @@ of two returns on one start is a good part of the spread over starts; with noise
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +35,7 @@ def check_rivals(contents: Contents, suite: Suite, others: Sequence[Result]) -> 
         OffbenchError: they are; the entry is named.
     """
     entry = contents.entry
-    mine = {hashlib.sha256(content).hexdigest(): key for key, content in contents.policies.items()}
+    mine = {contents.policy_digest(key): key for key in contents.policies}
     compared = 0
     for other in others:
         if (other.entry.suite, other.entry.suite_version) != (suite.name, suite.version):
@@ -67,9 +66,8 @@ def _check_returns(contents: Contents, suite: Suite, other: Result) -> None:
     near = [record for record, rival in pairs if closeness(record, rival) < CLOSE]
     if near and len(near) >= SHARE * len(pairs):
         raise OffbenchError(
-            f"the returns of {where(near[0])} are those of the entry {other.folder.name} up to a little noise, and "
-            "so are "
-            f"{len(near) - 1} more of {len(pairs)}"
+            f"the returns of {where(near[0])} are those of the entry {other.folder.name} up to a little noise, and so "
+            f"are {len(near) - 1} more of {len(pairs)}"
         )
 
 
