@@ -16,7 +16,7 @@ def text(page: str) -> str:
 
 
 def paths(page: str) -> list[str]:
-    """What stands in backticks and begins like a folder of the checkout, but for ids of datasets, which end in a version."""
+    """What stands in backticks and begins like a folder of the checkout; ids of datasets end in a version."""
     prose = re.sub(r"```.*?```", "", text(page), flags=re.DOTALL)
     tokens = re.findall(r"`([\w.-]+/[\w./-]*|[A-Z]+\.md)`", prose)
     return [token for token in tokens if (ROOT / token.split("/")[0]).exists() and not re.search(r"-v\d+$", token)]
