@@ -235,7 +235,10 @@ def _interval(values: Sequence[float]) -> str:
 
 
 def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path: Path) -> Path:
-    """Mean return over updates, a line a method, with the interval over seeds; dotted: the best return of the data."""
+    """Mean return over updates, a line a method, with the interval over seeds; dotted: the best return of the data.
+
+    The axis spans what any seed and the data returned; intervals of few seeds that reach beyond are cut.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -247,13 +250,17 @@ def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path
     sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
     figure, axes = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
     palette = sns.color_palette("husl", len(found))  # type: ignore[no-untyped-call]
+    ends: list[float] = []
     for colour, (name, records) in zip(palette, found.items(), strict=True):
         steps = [evaluation.step for evaluation in records[0].evaluations]
         values = np.array([[np.mean(one.returns) for one in record.evaluations] for record in records])
         axes.plot(steps, values.mean(0), color=colour, label=name)
         bands = [student_interval(column) or (np.nan, np.nan) for column in values.T]
         axes.fill_between(steps, *np.array(bands).T, color=colour, alpha=0.15, linewidth=0)
+        ends += [values.min(), values.max()]
     best = float(np.max(offbench.load(comparison.dataset).returns))
+    margin = 0.05 * (max(*ends, best) - min(ends))
+    axes.set_ylim(min(ends) - margin, max(*ends, best) + margin)
     axes.axhline(best, color="0.4", linestyle=":", linewidth=1)
     axes.set(xlabel="Gradient updates", ylabel="Return")
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
