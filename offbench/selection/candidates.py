@@ -1,4 +1,4 @@
-"""Policies of finished runs: what they do in the states of a dataset, what is said of them without playing, the truth."""
+"""Policies of finished runs: what they do in a dataset's states, what is said of them unplayed, and the truth."""
 
 from __future__ import annotations
 
@@ -152,10 +152,9 @@ def true_values(
 ) -> tuple[Float[Array, " policies"], Float[Array, " policies"]]:
     """Mean discounted and undiscounted return of each policy over ``episodes`` starts, the same for all."""
     simulator = make_simulator(task, episodes)
-    seeds, values = environment_seeds(0, PLAYING, episodes), []
+    seeds = environment_seeds(0, PLAYING, episodes)
     try:
-        for candidate in found:
-            values.append(_played(candidate.policy, simulator, seeds, discount))
+        values = [_played(candidate.policy, simulator, seeds, discount) for candidate in found]
     finally:
         simulator.close()
     discounted, whole = zip(*values, strict=True)

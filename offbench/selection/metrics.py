@@ -1,7 +1,7 @@
 """How well predicted values agree with true ones: error, rank correlation, regret of what they would choose.
 
-Source: Fu et al. 2021, Benchmarks for Deep Off-Policy Evaluation (arXiv 2103.16596), and its code: values are normalised
-by the worst and the best true value of the policies compared, predictions are cut off at 2 then.
+Source: Fu et al. 2021, Benchmarks for Deep Off-Policy Evaluation (arXiv 2103.16596), and its code: values are
+normalised by the worst and the best true value of the policies compared, predictions are cut off at 2 then.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from offbench.data.transitions import Transitions
 from offbench.errors import OffbenchError
 from offbench.selection.fqe import FQEConfig, fit
 
-QUICK = FQEConfig(hidden=(32, 32), discount=0.9, updates=1500, learning_rate=3e-3, batch_size=64, polyak=0.05)
+QUICK = FQEConfig(hidden=(16, 16), discount=0.9, updates=600, learning_rate=5e-3, batch_size=64, polyak=0.1)
 
 
 def chain(episodes=40, length=4, terminated=True, rewards=None):

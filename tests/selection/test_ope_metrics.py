@@ -28,7 +28,9 @@ def test_the_rank_correlation_is_scipys_also_with_ties():
 def test_the_truth_agrees_with_itself_and_any_scale_of_it_ranks_as_well():
     same, scaled = agreement(TRUTH, TRUTH, (1, 3)), agreement(TRUTH, 5 * TRUTH - 7)
     assert same == (0, pytest.approx(1), {1: 0, 3: 0}, True)
-    assert scaled.spearman == pytest.approx(1) and scaled.regret == {1: 0} and scaled.error > 0
+    assert scaled.spearman == pytest.approx(1)
+    assert scaled.regret == {1: 0}
+    assert scaled.error > 0
 
 
 def test_predictions_are_cut_off_above_and_constant_ones_have_no_rank():
