@@ -13,6 +13,7 @@ import tyro
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
+from offbench.errors import OffbenchError, UnknownNameError
 from offbench.selection.fqe import FQEConfig
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ DEFAULTS, HOW = FQEConfig(), How()
 def ope(
     runs: Runs,
     /,
+    dataset: str | None = None,
     episodes: int = 100,
     top: tuple[int, ...] = (1, 3),
     output: Path | None = None,
@@ -60,17 +62,17 @@ def ope(
 
     Args:
         runs: Folders of finished runs that learned from one dataset.
+        dataset: Id or file of the data that the runs learned from; the id that they name if not given.
         episodes: Episodes of each policy that the truth is the mean of; 0 to play none.
         top: k of regret@k.
         output: File for all numbers, JSON.
         config: Of fitted Q evaluation.
         how: How values are estimated.
     """
-    from offbench.errors import OffbenchError
     from offbench.selection.candidates import true_values
     from offbench.selection.outcome import markdown, outcome
 
-    found, predictions = _predicted(runs, config, how)
+    found, predictions = _predicted(runs, dataset, config, how)
     truth = scored = None
     if episodes:
         task = found[0].run.manifest.plan.whole_task
@@ -85,7 +87,7 @@ def ope(
         _write(output, numbers, config, how)
 
 
-def select(runs: Runs, /, config: Config = DEFAULTS, how: Options = HOW) -> None:
+def select(runs: Runs, /, dataset: str | None = None, config: Config = DEFAULTS, how: Options = HOW) -> None:
     """Choose among runs by fitted Q evaluation, without playing: the mean over the seeds of each run.
 
     Examples:
@@ -93,12 +95,13 @@ def select(runs: Runs, /, config: Config = DEFAULTS, how: Options = HOW) -> None
 
     Args:
         runs: Folders of finished runs that learned from one dataset.
+        dataset: Id or file of the data that the runs learned from; the id that they name if not given.
         config: Of fitted Q evaluation; the same for all, and never tuned on returns.
         how: How values are estimated.
     """
     from offbench.selection.estimation import FQE
 
-    found, predictions = _predicted(runs, config, how)
+    found, predictions = _predicted(runs, dataset, config, how)
     values = predictions.values[FQE]
     means = {
         run: sum(float(value) for one, value in zip(found, values, strict=True) if one.run.folder == run)
@@ -113,7 +116,9 @@ def select(runs: Runs, /, config: Config = DEFAULTS, how: Options = HOW) -> None
     )
 
 
-def _predicted(runs: tuple[Path, ...], config: FQEConfig, how: How) -> tuple[list[Candidate], Predictions]:
+def _predicted(
+    runs: tuple[Path, ...], dataset: str | None, config: FQEConfig, how: How
+) -> tuple[list[Candidate], Predictions]:
     """The policies and what is said of them."""
     from offbench.catalog.loading import load
     from offbench.data.transitions import Transitions
@@ -123,11 +128,17 @@ def _predicted(runs: tuple[Path, ...], config: FQEConfig, how: How) -> tuple[lis
 
     found = candidates(runs, how.trust)
     plan = found[0].run.manifest.plan
-    data = load(plan.dataset)
+    try:
+        data = load(dataset or plan.dataset)
+    except UnknownNameError as error:
+        if dataset is not None:
+            raise
+        raise OffbenchError(f"{runs[0]} learned from a file of {plan.dataset}; name it with --dataset") from error
     if data.digest != plan.dataset_digest:
-        from offbench.errors import OffbenchError
-
-        raise OffbenchError(f"{plan.dataset} is no longer the data that {runs[0]} learned from; its digest differs")
+        raise OffbenchError(
+            f"{dataset or plan.dataset} is not the data that {runs[0]} learned from: its digest is "
+            f"{data.digest[:12]}... and not {plan.dataset_digest[:12]}..."
+        )
     view = Transitions(
         data, normalise_states=True, action_range=action_range(data, plan.whole_task), device=device_of(how.device)
     )

@@ -99,7 +99,8 @@ def markdown(found: dict[str, Any], discount: float) -> str:
     lines += [
         "",
         f"Values are discounted with {discount:g}, means over the first states of the data; the data's own episodes "
-        f"come to {_cell(found['behaviour'])}. The highest FQE first; nearness is minus the mean square distance of actions.",
+        f"come to {_cell(found['behaviour'])}. The highest FQE first; nearness is minus the mean square distance of "
+        "actions.",
     ]
     shares = [one["effective"] for one in found["policies"]]
     lines.append(f"Importance sampling rests on {100 * min(shares):.2g}% to {100 * max(shares):.2g}% of the episodes.")
@@ -116,8 +117,8 @@ def markdown(found: dict[str, Any], discount: float) -> str:
     lines += [
         "",
         "Against the discounted return of the policies as they are played. Error and regret are in shares of the way "
-        "from the worst to the best of them; regret@k is that of the best of the k highest. 95% intervals by resampling "
-        "policies. The undiscounted truth is what the best ranking by a discount can come to.",
+        "from the worst to the best of them; regret@k is that of the best of the k highest. 95% intervals by "
+        "resampling policies. The undiscounted truth is what the best ranking by a discount can come to.",
     ]
     return "\n".join(lines) + "\n"
 
