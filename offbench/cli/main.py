@@ -75,6 +75,14 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "dynamics": Subcommand(
         "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/swingup-v0"
     ),
+    "ope": Subcommand(
+        "ope",
+        "what policies are worth by the data alone, beside what they return",
+        "offbench ope runs/iql runs/bc --updates 20000",
+    ),
+    "select": Subcommand(
+        "select", "choose among runs without playing them", "offbench select runs/iql runs/bc --updates 20000"
+    ),
     "study": Subcommand(
         "study",
         "experiments that write a page (edge-of-reach, dynamics, coverage)",

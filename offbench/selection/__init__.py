@@ -1,0 +1,1 @@
+"""Off-policy evaluation, and choosing among policies without playing them."""
