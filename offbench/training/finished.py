@@ -37,7 +37,7 @@ class Run:
         records: one RunRecord a seed.
     """
 
-    def __init__(self, folder: Path, trust: bool = False) -> None:
+    def __init__(self, folder: str | Path, trust: bool = False) -> None:
         """Open the run in ``folder``.
 
         Args:
@@ -48,6 +48,7 @@ class Run:
         Raises:
             OffbenchError: the folder holds no run, or one that is not complete.
         """
+        folder = Path(folder).expanduser()
         self.folder, self.trust = folder, trust
         self._files = RunFolder(folder)
         self.manifest = self._files.manifest()
