@@ -124,6 +124,16 @@ def test_imports_run_in_the_order_of_the_folders(path: Path) -> None:
     assert violations(path.read_text(), module, is_package=path.name == "__init__.py") == []
 
 
+def test_only_trajectories_ask_the_top_for_what_stands_above_them() -> None:
+    asking = [
+        name_of(path)
+        for path in MODULES
+        if path.parent != PACKAGE
+        and "offbench" in imports(ast.parse(path.read_text()), name_of(path), is_package=False)
+    ]
+    assert [name for name in asking if name.startswith("offbench.data.")] == ["offbench.data.trajectories"]
+
+
 def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
     """Which of the modules each one imports; none of them is a package."""
     graph = {}
