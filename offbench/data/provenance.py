@@ -30,7 +30,7 @@ class Provenance:
 
 
 def short(name: str) -> str:
-    """The name of a dataset within a sentence: of a file's path its last part, an id as it is."""
+    """The name of a dataset within a text: an id as it is, of a path the name of the file and no folder."""
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
@@ -57,7 +57,7 @@ def mixed(parts: Sequence[Provenance], notes: Sequence[str]) -> Provenance:
         told.append(f"its parts belong to the tasks {', '.join(tasks)}, so that it has none of its own")
     shown = names if len(names) <= _NAMED + 1 else [*names[:_NAMED], f"{len(names) - _NAMED} more"]
     return Provenance(
-        dataset=" + ".join(shown),
+        dataset=" + ".join(short(name) for name in shown) if len(shown) > 1 else "".join(shown),
         revision=revisions.pop() if len(names) <= 1 and len(revisions) == 1 else 0,
         task=tasks[0] if len(tasks) == 1 else None,
         notes=tuple(dict.fromkeys([*told, *notes])),
