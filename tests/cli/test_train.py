@@ -127,7 +127,7 @@ def test_help_shows_the_flags_of_the_algorithm_with_the_presets_of_the_dataset(c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: cql, iql"),
+        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: iql, cql"),
         (["iql", "offbench/pointmaze/stich-v0"], "there is no dataset named 'offbench/pointmaze/stich-v0'; nearest:"),
         (["iql", "nowhere.hdf5"], "there is no file nowhere.hdf5"),
     ],
