@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from offbench.environments.task import Reference, Task
     from offbench.evaluation.frame import records
     from offbench.formats.saving import save
-    from offbench.training.finished import Run, evaluate
+    from offbench.training.elsewhere import evaluate
+    from offbench.training.finished import Run
     from offbench.training.learner import Budget
     from offbench.training.run import train
 
@@ -50,7 +51,7 @@ _HOMES = {
     "Task": "offbench.environments.task",
     "records": "offbench.evaluation.frame",
     "Run": "offbench.training.finished",
-    "evaluate": "offbench.training.finished",
+    "evaluate": "offbench.training.elsewhere",
     "train": "offbench.training.run",
 }
 

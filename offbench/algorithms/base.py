@@ -23,10 +23,10 @@ from offbench.data.transitions import Transitions
 from offbench.dynamics.imagination import Imagined
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
+from offbench.nn.gradients import Networks, gradients
 from offbench.nn.mlp import Parameters
 from offbench.nn.noise import standard_normal
 
-Networks = dict[str, Parameters]
 Metrics = dict[str, Float[Tensor, " seeds"]]
 
 
@@ -207,9 +207,9 @@ class Algorithm(ABC):
     def descend(self, losses: Callable[[Networks, Any], Metrics], names: Sequence[str], batch: Any) -> Metrics:
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
         trained = {name: self.networks[name] for name in names}
-        gradients, values = torch.func.grad(partial(self._summed, losses, batch), has_aux=True)(trained)
+        found, values = gradients(partial(self._summed, losses, batch), trained)
         for name in names:
-            self.optimisers[name].update(self.networks[name], gradients[name])
+            self.optimisers[name].update(self.networks[name], found[name])
         return {name: value.detach() for name, value in values.items()}
 
     def _summed(

@@ -65,7 +65,7 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
             values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
             presets.add_row(", ".join(preset.datasets), values, preset.source)
         console.print(presets)
-    scores = published_scores(name)
+    scores = published_scores(registry.name_of(name))
     if scores:
         console.print(_published(scores))
 

@@ -12,6 +12,7 @@ from offbench.algorithms import registry
 from offbench.basis.foreign import staying
 from offbench.basis.plain import plain
 from offbench.catalog.identify import published
+from offbench.cli.flags import part
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
 from offbench.training.interruption import Interrupted
@@ -43,14 +44,14 @@ def run(argv: list[str]) -> int:
 
 def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]:
     """Options, and hyperparameters by name, which depend on the algorithm and default to what the dataset wants."""
-    fields: list[Any] = [_field("run", Options())]
+    fields: list[Any] = [part("run", Options())]
     known = []
     if given:
         found = registry.find(given[0])
         check_names(found)
         known = [field.name for field in registry.hyperparameters(found)]
         default = registry.configure(found, published(given[1]) if len(given) > 1 else "", {})
-        fields.append(_field("hyperparameter", default))
+        fields.append(part("hyperparameter", default))
     description = (
         "Train an algorithm on a dataset, several seeds at once, and score it.\n\n"
         f"ALGORITHM is one of {', '.join(sorted(registry.names()))}, or module:Class for one of your own: a subclass "
@@ -62,12 +63,3 @@ def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]
     parsed: Any = tyro.cli(dataclasses.make_dataclass("Train", fields), prog=prog, description=description, args=flags)
     options = Options(**{name: getattr(parsed.run, name) for name in NAMES})
     return options, {name: getattr(parsed.hyperparameter, name) for name in known}
-
-
-def _field(name: str, default: Any) -> tuple[str, Any, Any]:
-    """A part of the flags, whose values are checked once they are read: what is wrong is then told in one sentence."""
-    flat: Any = tyro.conf.OmitArgPrefixes
-    kind: Any = type(default)
-    unchecked = type(kind.__name__, (kind,), {"__post_init__": lambda self: None, "__module__": kind.__module__})
-    values = {field.name: getattr(default, field.name) for field in dataclasses.fields(default) if field.init}
-    return name, flat[unchecked], dataclasses.field(default_factory=lambda: unchecked(**values))

@@ -10,6 +10,7 @@ from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 
 OBSERVATION, ACTION = 3, 2  # sizes of the vectors
+LEARNING_STEPS = 2_000  # updates in which the best actions have to be found, unless others are asked for
 
 
 def best_actions(observations: Array) -> Array:

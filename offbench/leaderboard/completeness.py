@@ -153,6 +153,8 @@ def check_method(contents: Contents, suite: Suite) -> str:
     """One algorithm, on each dataset one code and configuration, and ours unchanged where it is called as ours."""
     entry = contents.entry
     for record in contents.records.values():
+        if record.trained != "here":
+            raise OffbenchError(f"{where(record)} was trained elsewhere; an entry is what offbench trained and scored")
         if record.algorithm != entry.algorithm:
             raise OffbenchError(
                 f"{where(record)} was trained by {plain(record.algorithm)}; the entry says {plain(entry.algorithm)}"

@@ -58,7 +58,7 @@ def method(text: str) -> Method:
             raise OffbenchError(f"{part!r} in the method {text!r} is no name=value of its own; bc,top_fraction=0.1 is")
         changes[key] = _read(value)
     registry.configure(registry.find(name), "", changes)
-    return Method(name, changes)
+    return Method(registry.name_of(name), changes)
 
 
 def with_preset(method: Method, dataset: str) -> Method:

@@ -22,7 +22,7 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.basis.foreign import foreign
-from offbench.basis.policy import ObservingPolicy, Policy
+from offbench.basis.policy import ObservingPolicy, Policy, not_finite
 from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
@@ -90,7 +90,7 @@ class CheckedPolicy(ObservingPolicy):
                 f"the policy of {self.name} gave actions of shape {actions.shape}; {wanted} would be right"
             )
         if not np.isfinite(actions).all():
-            raise OffbenchError(f"the policy of {self.name} gave actions that are not finite")
+            raise OffbenchError(f"{self._whose} gave actions that are not finite: {not_finite(actions)}")
         return actions
 
     def reset(self, mask: Array) -> None:
@@ -111,9 +111,9 @@ class CheckedPolicy(ObservingPolicy):
         with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
             return hasattr(self.policy, method)
 
-    def _call(self, method: str, argument: Array) -> Any:
+    def _call(self, method: str, *arguments: Array) -> Any:
         with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
-            return getattr(self.policy, method)(argument)
+            return getattr(self.policy, method)(*arguments)
 
 
 def _is_masked(answer: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from offbench.algorithms import registry
 from offbench.basis.code import package_digest
-from offbench.basis.foreign import cause, staying
+from offbench.basis.foreign import blamed, staying, told_where
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
@@ -59,7 +59,7 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
         except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit of an algorithm, which would pass for success
-            raise OffbenchError(f"{registry.name_of(algorithm)} ended the run by {cause(error)}") from error
+            raise OffbenchError(f"{registry.name_of(algorithm)} ended the run by {told_where(error)}") from error
     return Run(folder, trust=True)
 
 
@@ -80,10 +80,11 @@ def _trained(algorithm: str | type, dataset: str | Path | Trajectories, settings
     request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
     check_requirements(found, data)
     check_spaces(found, data)
-    plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
+    with blamed(f"the run of {name}"):
+        plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
     named = options.output or default_folder(plan)
     folder = RunFolder(here / named)
-    with _told_as(named, folder.path), folder.claimed():
+    with _told_as(named, folder.path), folder.claimed(), blamed(f"the run of {name}"):
         going_on = _going_on(folder, plan, options)
         if not (going_on and folder.manifest().progress.complete):
             begin(folder, going_on or plan, going_on is not None)

@@ -17,7 +17,7 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.basis.compiler import keep_memory
-from offbench.basis.foreign import cause
+from offbench.basis.foreign import blamed, told_where
 from offbench.basis.sharing import SharedMemory
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import Task
@@ -43,12 +43,13 @@ def main() -> None:
         for message in messages:
             answer: dict[str, Any]
             try:
-                work = work or prepared(order)
-                answer = {"result": work.do(json.loads(message))}
+                with blamed(f"the run of {order['plan']['algorithm']}"):
+                    work = work or prepared(order)
+                    answer = {"result": work.do(json.loads(message))}
             except OffbenchError as error:
-                answer = {"error": str(error), "trace": ""}
+                answer = {"error": str(error), "trace": traceback.format_exc() if error.__cause__ else ""}
             except BaseException as error:  # code of others may end this process as well, by SystemExit
-                answer = {"error": f"a worker process failed: {cause(error)}", "trace": traceback.format_exc()}
+                answer = {"error": f"a worker process failed: {told_where(error)}", "trace": traceback.format_exc()}
             line.sendall(json.dumps(answer).encode() + b"\n")
 
 

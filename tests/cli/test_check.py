@@ -47,9 +47,8 @@ def test_an_algorithm_that_cannot_be_built_fails_without_a_traceback(capsys):
 
 def test_hyperparameters_are_flags(capsys, monkeypatch):
     monkeypatch.setattr("offbench.conformance.checks.compiler", lambda: None)  # to generate code takes long
-    monkeypatch.setattr("offbench.conformance.checks.LEARNING_UPDATES", 300)
     # Actions that only differ from zero by chance cannot be learned from, which shows that the flag arrives.
-    assert main(["check", "broken:Sound", "--learning-rate", "1e-12"]) == 2
+    assert main(["check", "broken:Sound", "--learning-rate", "1e-12", "--steps", "300"]) == 2
     assert "fails 1 of 11 checks: learning" in capsys.readouterr().err
     assert main(["check", "broken:Sound", "--help"]) == 0
     assert "--learning-rate" in capsys.readouterr().out
