@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +94,7 @@ def evaluate(
         _film(opened, scored_in, records[0], target, video)
 
 
-def _evaluate_elsewhere(policy: str, refused: dict[str, object], episodes: int, *told: Any) -> None:
+def _evaluate_elsewhere(policy: str, refused: Mapping[str, object], episodes: int, *told: Any) -> None:
     """Score the policy of that name; ``refused`` are the flags that only runs know."""
     task, seed, name, dataset, batched, output = told
     given = [flag for flag, value in refused.items() if value is not None]

@@ -12,7 +12,7 @@ from offbench.algorithms import registry
 from offbench.basis.policy import Policy
 from offbench.basis.shapes import Array
 from offbench.conformance.check import BrokenError, Check, require
-from offbench.conformance.toys import LEARNING_STEPS, OBSERVATION, best_actions, toy
+from offbench.conformance.toys import LEARNING_STEPS, OBSERVATION, as_asked, best_actions, toy
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.training.learner import Budget, fit
@@ -48,7 +48,7 @@ class Subject:
         Raises:
             BrokenError: fit failed, or gave no policy.
         """
-        chosen = toy(60, 5) if data is None else data
+        chosen = as_asked(self.found, toy(60, 5) if data is None else data)
         check_requirements(self.found, chosen)
         config = registry.configure(self.found, "", self.changes)
         self.say(f"fitting seed {seed} with a budget of {self.steps:,} steps")

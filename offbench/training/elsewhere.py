@@ -222,7 +222,7 @@ class _Explained:
     def _gives(self, shape: tuple[int, ...], observations: Array) -> bool:
         """Whether the policy answers these observations with numbers of that shape."""
         with suppress(Exception):
-            return np.shape(self.raw.act(np.array(observations, np.float32))) == shape
+            return bool(np.shape(self.raw.act(np.array(observations, np.float32))) == shape)
         return False
 
 
