@@ -96,12 +96,14 @@ def _in(options: Options, dataset: str) -> Options:
 
 def _check_folders(jobs: Sequence[Job]) -> None:
     """Refuse datasets that are named twice, or whose folders would be one."""
-    seen: dict[Any, str] = {}
+    seen: dict[str, str] = {}
     for dataset, options, _ in jobs:
-        earlier = seen.setdefault(options.output or dataset, dataset)
-        if earlier is not dataset:
-            what = f"{dataset} is named twice" if earlier == dataset else f"{earlier} and {dataset} have one folder"
+        folder = str(options.output or dataset)
+        if folder in seen:
+            same = seen[folder] == dataset
+            what = f"{dataset} is named twice" if same else f"{seen[folder]} and {dataset} have one folder"
             raise OffbenchError(f"{what}; train on each by a command of its own, or name each once")
+        seen[folder] = dataset
 
 
 def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]:
