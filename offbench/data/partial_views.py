@@ -140,13 +140,17 @@ class Compared:
         self.device, self.dtype = self.transitions.device, dtype
         s, pairs = self.scaling, data.preferences
         self._sides = [
-            tuple(
-                torch.from_numpy(np.asarray(column)).to(device=device, dtype=dtype)
-                for column in (s.states(side.observations), 2 * (side.actions - s.low) / (s.high - s.low) - 1)
+            (
+                (self._tensor(side.observations) - self._tensor(s.mean)) / self._tensor(s.std),
+                2 * (self._tensor(side.actions) - self._tensor(s.low)) / self._tensor(s.high - s.low) - 1,
             )
             for side in (pairs.first, pairs.second)
         ]
-        self._labels = torch.from_numpy(pairs.labels.copy()).to(device=device, dtype=dtype)
+        self._labels = self._tensor(pairs.labels)
+
+    def _tensor(self, column: Array) -> Tensor:
+        """A copy of the column on the device, in the dtype of batches."""
+        return torch.from_numpy(np.array(column)).to(device=self.device, dtype=self.dtype)
 
     def __len__(self) -> int:
         return len(self._labels) * len(self.transitions)

@@ -24,8 +24,8 @@ class Adam:
     total)) / 2; a function of one's own is given t / total, a float64 tensor, and gives the factor, in operations on
     tensors alone. In the first ``warmup`` updates it is multiplied by (t + 1) / warmup. With ``weight_decay`` each
     update first shrinks all parameters by rate * weight_decay (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101).
-    With ``coupled_decay`` that share of the parameters is added to their gradient (torch.optim.Adam's weight_decay). With
-    ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
+    With ``coupled_decay`` that share of the parameters is added to their gradient (torch.optim.Adam's weight_decay).
+    With ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
     """
 
     def __init__(

@@ -97,8 +97,8 @@ def test_pairs_and_transitions_are_scaled_alike():
     batch = view.batch(torch.tensor([[31, 29]]))
     first = data.preferences.first[np.array([1, 29])]
     mean, std = view.scaling.mean, view.scaling.std
-    np.testing.assert_allclose(batch.first_observations[0], (first.observations - mean) / std, rtol=1e-5)
-    np.testing.assert_allclose(batch.first_actions[0], first.actions, rtol=1e-6)
+    np.testing.assert_allclose(batch.first_observations[0], (first.observations - mean) / std, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(batch.first_actions[0], first.actions, rtol=1e-6, atol=1e-7)
     assert batch.labels[0].tolist() == data.preferences.labels[[1, 29]].tolist()
     assert batch.second_actions.shape == (1, 2, 5, 2)
     assert not batch.transitions.rewards.any()

@@ -190,7 +190,8 @@ def test_no_record_passes_for_the_other_kind():
 
 def test_seeds_of_one_policy_are_one_row_of_a_table_beside_ours(tmp_path, pendulum_file, capsys):
     small = {"hidden": (8,), "batch_size": 8, "compile": "never", "workers": 1, "quiet": True}
-    offbench.train("bc", pendulum_file, seeds=2, steps=2, episodes=2, output=tmp_path / "runs" / "bc", **small)
+    run = offbench.train("bc", pendulum_file, seeds=2, steps=2, episodes=2, output=tmp_path / "runs" / "bc", **small)
+    assert offbench.evaluate(run, episodes=1)[1].evaluations == offbench.evaluate(run.folder, episodes=1)[1].evaluations
     for seed in (0, 1):
         offbench.evaluate(
             act, episodes=2, seed=seed, dataset=pendulum_file, name="bc", output=tmp_path / "runs" / "foreign"
