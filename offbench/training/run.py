@@ -182,7 +182,7 @@ def _updates(request: Request) -> tuple[Plan, Begin]:
         workers = _workers(execution.workers_for(plan, cost, step, options), request, config, plan, display)
         groups = make_groups(found, config, plan, view, plan.compiled and not workers)
         work = Updates(plan, groups, task)
-        with team(workers, work, plan, task, groups, request.main, folder) as doing:
+        with team(workers, work, plan, task, groups, data, folder) as doing:
             every = options.checkpoint_every or max(1, plan.steps // 20)
             training = Training(plan, work, doing, folder, every, display)
             if resumed:
@@ -206,9 +206,8 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
         done = len(folder.manifest().progress.evaluations) if resumed else 0
         display = request.display(plan, plan.steps * done // len(plan.seeds))
         workers = _workers(execution.fitting_workers(plan, done, options), request, config, plan, display)
-        with team(
-            workers, Fits(plan, found, config, data, task), plan, task, data=request.main, folder=folder
-        ) as doing:
+        fits = Fits(plan, found, config, data, task)
+        with team(workers, fits, plan, task, data=data, folder=folder) as doing:
             fitting = Fitting(plan, task, doing, folder, display)
             if resumed:
                 fitting.resume()
@@ -220,8 +219,6 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
 def _workers(wanted: int, request: Request, config: Any, plan: Plan, display: Display) -> int:
     """``wanted``, or none where workers could not import the algorithm, which is said."""
     reason = obstacle(request.found, config, plan) if wanted else None
-    if wanted and not isinstance(request.data, Trajectories):
-        reason = "data of several parts stay in one process"
     if reason is not None:
         display.note(f"one process trains all seeds: {reason}")
     return 0 if reason else wanted

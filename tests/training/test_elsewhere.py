@@ -224,7 +224,7 @@ def test_the_command_line_plays_what_a_module_has(name, here, capsys):
     [
         ("foreign_policies:act --episodes 2", "name the task that foreign_policies:act acts in: --task"),
         ("foreign_policies:one --task pendulum --episodes 2", "with batched=False (--no-batched) it plays"),
-        ("foreign_policies:crashes --task pendulum --episodes 2", "foreign_policies.py, line 26, in crashes: return"),
+        ("foreign_policies:crashes --task pendulum --episodes 2", "foreign_policies.py, line 24, in crashes: return"),
         ("foreign_policies:act --task pendulum --target 3", "is no run, which alone knows --target"),
         ("foreign_policies:nothing --task pendulum", "the policy foreign_policies:nothing cannot be imported"),
         ("runs/none --name x", "a finished run knows its --name"),

@@ -68,7 +68,7 @@ class Mean:
         return Still(data.trajectories.actions.mean(0))
 
 
-QUICK = {"seeds": 2, "steps": 6, "episodes": 1, "quiet": True, "compile": "never"}
+QUICK = {"group": 1, "seeds": 2, "steps": 6, "episodes": 1, "quiet": True, "compile": "never"}
 
 
 def test_the_base_class_learns_from_two_parts(pendulum_file, tmp_path):
@@ -80,13 +80,17 @@ def test_the_base_class_learns_from_two_parts(pendulum_file, tmp_path):
     assert record.dataset.endswith("?actions=40%-q100&seed=0")
     assert len(record.evaluations[-1].returns) == 1
     assert any("episodes kept their actions" in note for note in record.notes)
-    again = offbench.train(Half, data, output=tmp_path / "again", workers=2, **QUICK)  # which one process does
+    again = offbench.train(Half, data, output=tmp_path / "again", workers=2, **QUICK)  # processes that are handed both
+    assert not list((tmp_path / "again").glob(".data*"))
     assert [one.evaluations for one in again.records] == [one.evaluations for one in run.records]
 
 
 def test_fit_learns_from_preferences(pendulum_file, tmp_path, capsys, monkeypatch):
     run = offbench.train(
-        Mean, f"{pendulum_file}?preferences=20x10", output=tmp_path / "run", **{**QUICK, "compile": "auto"}
+        Mean,
+        f"{pendulum_file}?preferences=20x10",
+        output=tmp_path / "run",
+        **{**QUICK, "compile": "auto", "group": None},
     )
     assert run.records[1].dataset.endswith("?preferences=20x10&seed=0")
     assert run.records[0].task.name == "pendulum"
