@@ -48,7 +48,11 @@ def _frames(trace: TracebackType | None) -> list[Frame]:
 
 def _told(error: BaseException) -> list[Frame]:
     """The lines of no library that a message names."""
-    found = [(match["file"], int(match["line"]), match["function"]) for match in _TOLD.finditer(str(error))]
+    try:
+        said = str(error)
+    except Exception:  # of an exception that cannot even be printed
+        return []
+    found = [(match["file"], int(match["line"]), match["function"]) for match in _TOLD.finditer(said)]
     return [frame for frame in found if not _is_library(frame[0])]
 
 
