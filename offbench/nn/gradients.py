@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -46,10 +47,10 @@ def gradient(
     loss: Callable[[Parameters], Float[Tensor, ""]], parameters: Parameters
 ) -> tuple[Parameters, Float[Tensor, ""]]:
     """The gradient of a loss by the parameters of one network, and the loss; see `gradients`."""
-
-    def whole(networks: Networks) -> tuple[Tensor, Tensor]:
-        value = loss(networks["one"])
-        return value, value.detach()
-
-    found, value = gradients(whole, {"one": parameters})
+    found, value = gradients(partial(_of_one, loss), {"one": parameters})
     return found["one"], value
+
+
+def _of_one(loss: Callable[[Parameters], Tensor], networks: Networks) -> tuple[Tensor, Tensor]:
+    value = loss(networks["one"])
+    return value, value.detach()
