@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-# Imported when they are chosen: the others' simulators and statistics take seconds.
-commands: dict[str, str] = {
-    "list": "offbench.cli.data_show:list_datasets",
-    "show": "offbench.cli.data_show:show_dataset",
-    "fetch": "offbench.cli.data_cache:fetch_datasets",
-    "generate": "offbench.cli.data_cache:generate_datasets",
-    "regenerate": "offbench.cli.data_regenerate:regenerate_dataset",
-    "render": "offbench.cli.data_render:render_episode",
-    "lint": "offbench.cli.data_lint:lint_dataset",
-    "references": "offbench.cli.data_references:measure_references",
-    "export": "offbench.cli.data_export:export_dataset",
-    "rm": "offbench.cli.data_cache:remove_datasets",
-    "publish": "offbench.cli.data_export:publish_dataset",
+from collections.abc import Callable
+from typing import Any
+
+from offbench.cli.data_cache import fetch_datasets, generate_datasets, remove_datasets
+from offbench.cli.data_export import export_dataset, publish_dataset
+from offbench.cli.data_lint import lint_dataset
+from offbench.cli.data_references import measure_references
+from offbench.cli.data_regenerate import regenerate_dataset
+from offbench.cli.data_render import render_episode
+from offbench.cli.data_show import list_datasets, show_dataset
+
+commands: dict[str, Callable[..., Any]] = {
+    "list": list_datasets,
+    "show": show_dataset,
+    "fetch": fetch_datasets,
+    "generate": generate_datasets,
+    "regenerate": regenerate_dataset,
+    "render": render_episode,
+    "lint": lint_dataset,
+    "references": measure_references,
+    "export": export_dataset,
+    "rm": remove_datasets,
+    "publish": publish_dataset,
 }

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-# Imported when they are chosen: the others' simulators and statistics take seconds.
-commands: dict[str, str] = {
-    "table": "offbench.cli.report_table:table",
-    "records": "offbench.cli.report_table:records",
-    "curves": "offbench.cli.report_figure:curves",
-    "figure": "offbench.cli.report_figure:figure",
-    "compare": "offbench.cli.report_compare:compare",
+from collections.abc import Callable
+from typing import Any
+
+from offbench.cli.report_compare import compare
+from offbench.cli.report_figure import curves, figure
+from offbench.cli.report_table import records, table
+
+commands: dict[str, Callable[..., Any]] = {
+    "table": table,
+    "records": records,
+    "curves": curves,
+    "figure": figure,
+    "compare": compare,
 }

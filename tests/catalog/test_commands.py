@@ -14,7 +14,7 @@ from offbench.catalog.loading import load
 from offbench.catalog.store import generated_path
 from offbench.cli import data
 from offbench.cli.data_show import histogram
-from offbench.cli.main import function_of, main
+from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.formats import native
@@ -281,7 +281,7 @@ def test_what_is_not_generated_says_how_to_get_it():
 
 @pytest.mark.parametrize("name", list(data.commands))
 def test_every_command_has_an_example_that_names_it(name):
-    assert f"    offbench data {name}" in (function_of(data.commands[name]).__doc__ or "")
+    assert f"    offbench data {name}" in (data.commands[name].__doc__ or "")
 
 
 def test_histogram_counts_everything_and_scales_its_bars():

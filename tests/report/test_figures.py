@@ -6,7 +6,7 @@ from PIL import Image
 from synthetic_records import make_record, seeds
 
 import offbench
-from offbench.cli.report_figure import figure
+from offbench.cli.report import commands
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.evaluation import aggregates
@@ -139,13 +139,13 @@ def test_the_command_writes_the_same_bytes_again(tmp_path, capsys):
     for number, record in enumerate(records()):
         write_record(record, tmp_path / "runs" / f"seed-{number}.json")
     for name in ("one", "two"):
-        figure("improvement", (tmp_path / "runs",), output=tmp_path / f"{name}.pdf", size="two-column")
+        commands["figure"]("improvement", (tmp_path / "runs",), output=tmp_path / f"{name}.pdf", size="two-column")
     for suffix in (".png", ".pdf", ".csv"):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.width == 1350
     assert "wrote" in capsys.readouterr().out
     with pytest.raises(OffbenchError, match=r"not \.gif"):
-        figure("profiles", (tmp_path / "runs",), output=tmp_path / "one.gif")
+        commands["figure"]("profiles", (tmp_path / "runs",), output=tmp_path / "one.gif")
     with pytest.raises(OffbenchError, match="one run or of one dataset"):
-        figure("rollouts", (tmp_path, tmp_path), output=tmp_path / "x.png")
+        commands["figure"]("rollouts", (tmp_path, tmp_path), output=tmp_path / "x.png")
