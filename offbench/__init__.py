@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from offbench.evaluation.frame import records
     from offbench.formats.arrays import from_arrays
     from offbench.formats.saving import save
-    from offbench.training.finished import Run, evaluate
+    from offbench.training.elsewhere import evaluate
+    from offbench.training.finished import Run
     from offbench.training.learner import Budget
     from offbench.training.run import train
 
@@ -79,7 +80,7 @@ _HOMES = {
     "check": "offbench.conformance.report",
     "concatenate": "offbench.data.concatenation",
     "datasets": "offbench.catalog.listing",
-    "evaluate": "offbench.training.finished",
+    "evaluate": "offbench.training.elsewhere",
     "from_arrays": "offbench.formats.arrays",
     "load": "offbench.catalog.loading",
     "records": "offbench.evaluation.frame",

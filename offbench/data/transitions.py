@@ -176,6 +176,11 @@ class Transitions:
         following = self._scaled_actions((steps + 1).clamp(max=len(self.actions) - 1))
         return batch._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
 
+    def rescale(self, scaling: Scaling, normalise_states: bool, reward_transform: RewardTransform) -> None:
+        """Scale batches otherwise, as where these are a part of the data that a learner sees."""
+        self.scaling, self.transforms = scaling, scaling.transforms(normalise_states, reward_transform)
+        self._numbers = self._changing_numbers()
+
     def _scaled_states(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch observation"]:
         states = self.observations[rows].to(self.dtype)
         if "normalise_states" not in self._numbers:

@@ -216,7 +216,7 @@ def test_divergence_is_said(pendulum_file, tmp_path, steps):
 
 
 def test_a_split_with_less_supervision_is_refused_by_what_needs_all_of_it(tmp_path):
-    with pytest.raises(DataError, match="is a split into SemiSupervised; bc learns from whole trajectories"):
+    with pytest.raises(DataError, match=r"BC learns from whole trajectories, and .* is a dataset of a labelled"):
         offbench.train("bc", "offbench/pendulum/swingup-v0?actions=10%-low", output=tmp_path / "x", **SMALL)
 
 
