@@ -22,7 +22,8 @@ LINK = re.compile(r"(?P<before>!?\[(?P<text>[^\]]*)\]\()(?P<target>[^)\s#]*)(?P<
 REFERENCE = {
     "data": (
         "Data",
-        "data.trajectories data.transitions data.sequences data.preferences data.segments data.supervision",
+        "data.trajectories data.provenance data.transitions data.sequences data.preferences data.segments "
+        "data.supervision",
     ),
     "algorithms": ("Algorithms and policies", "algorithms.base basis.policy training.learner nn.mlp"),
     "evaluation": ("Scores", "evaluation.statistics evaluation.aggregates evaluation.record environments.task"),

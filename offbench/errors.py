@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 
 class OffbenchError(ValueError):
@@ -15,11 +16,43 @@ class DataError(OffbenchError):
 
 
 class UnknownNameError(OffbenchError):
-    """A name that is not registered; the message lists the nearest ones."""
+    """A name that is not registered; the message lists the nearest ones, of several versions the newest first."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=3, cutoff=0.4)
-        nearest = [k for k in known if k.lower() in near] or known[:8]
+        nearest = _nearest(name, known) or known[:8]
         listed = f"; nearest: {', '.join(nearest)}" if nearest else ""
         super().__init__(f"there is no {kind} named {name!r}{listed}{'; ' + hint if hint else ''}")
+
+
+_VERSION = re.compile(r"-?v(\d+)$")
+_FAR = 0.4  # likeness below which a name is none of the nearest
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """The three names most like this one; those that hold all its words come before those that are only spelt alike.
+
+    Of several versions of a name the newest stands for all, unless only the version is wrong.
+    """
+    wanted, _ = _versioned(name.lower())
+    words = [word for word in _WORDS.split(wanted) if word]
+    found = []
+    for each in known:
+        stem, version = _versioned(each.lower())
+        likeness = difflib.SequenceMatcher(None, wanted, stem).ratio()
+        named = bool(words) and set(words) <= set(_WORDS.split(stem))
+        if named or likeness >= _FAR:
+            found.append((-named - likeness, stem, -version, each))
+    found.sort()
+    same = [each for _, stem, _, each in found if stem == wanted]
+    newest = list({stem: each for _, stem, _, each in reversed(found)}.values())[::-1]
+    return (same or newest)[:3]
+
+
+_WORDS = re.compile(r"[^a-z0-9]+")
+
+
+def _versioned(name: str) -> tuple[str, int]:
+    """A name without its version, and that; -1 if it has none."""
+    match = _VERSION.search(name)
+    return (name[: match.start()], int(match[1])) if match else (name, -1)

@@ -124,6 +124,12 @@ def test_imports_run_in_the_order_of_the_folders(path: Path) -> None:
     assert violations(path.read_text(), module, is_package=path.name == "__init__.py") == []
 
 
+def test_only_trajectories_ask_the_top_for_what_stands_above_them() -> None:
+    sources = {name_of(path): ast.parse(path.read_text()) for path in MODULES if path.parent == PACKAGE / "data"}
+    asking = [name for name, tree in sources.items() if "offbench" in imports(tree, name, is_package=False)]
+    assert asking == ["offbench.data.trajectories"]
+
+
 def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
     """Which of the modules each one imports; none of them is a package."""
     graph = {}

@@ -23,10 +23,11 @@ from offbench.data.transitions import Transitions
 from offbench.dynamics.imagination import Imagined
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam, Schedule
+from offbench.nn.gradients import Networks as Networks
+from offbench.nn.gradients import gradients
 from offbench.nn.mlp import Parameters
 from offbench.nn.noise import standard_normal
 
-Networks = dict[str, Parameters]
 Metrics = dict[str, Float[Tensor, " seeds"]]
 
 
@@ -48,7 +49,7 @@ class Preset:
 
 
 class View(Protocol):
-    """Data as an algorithm learns from them: `Transitions`, or `Sequences`.
+    """Data as an algorithm learns from them: `Transitions`, `Sequences`, `PartlyLabelled` or `Compared`.
 
     Attributes:
         scaling: how a learner's numbers relate to those of the environment.
@@ -109,6 +110,8 @@ class Algorithm(ABC):
         phase: number of the coming update modulo ``period``, set by whoever calls ``step``; a Python int, so that each
             phase is compiled as a function of its own.
         imagination: where ``build`` sets it, what was imagined, which batches are made of or mixed with.
+        requires: names of the columns that it learns from, or the kind of data that its view is made of:
+            ``(SemiSupervised,)``, ``(Preferences,)``.
         latest: where ``period`` is above 1, the last value (seeds,) of each metric; 0 before the first.
         quick: hyperparameters with which it is small and learns fast, for ``offbench check``, where ``hidden``,
             ``batch_size`` and fields that end in ``learning_rate`` need not be named.
@@ -116,7 +119,7 @@ class Algorithm(ABC):
 
     Config: ClassVar[type]
     view: ClassVar[Callable[..., View]] = Transitions
-    requires: ClassVar[tuple[str, ...]] = ("actions", "rewards")
+    requires: ClassVar[tuple[str | type, ...]] = ("actions", "rewards")
     metrics: ClassVar[tuple[str, ...]]
     period: ClassVar[int] = 1  # after how many updates their kinds repeat: 2 where the policy moves every second time
     presets: ClassVar[tuple[Preset, ...]] = ()
@@ -207,9 +210,9 @@ class Algorithm(ABC):
     def descend(self, losses: Callable[[Networks, Any], Metrics], names: Sequence[str], batch: Any) -> Metrics:
         """One Adam step of the networks ``names`` on the sum of ``losses(networks, batch)``, which are returned."""
         trained = {name: self.networks[name] for name in names}
-        gradients, values = torch.func.grad(partial(self._summed, losses, batch), has_aux=True)(trained)
+        found, values = gradients(partial(self._summed, losses, batch), trained)
         for name in names:
-            self.optimisers[name].update(self.networks[name], gradients[name])
+            self.optimisers[name].update(self.networks[name], found[name])
         return {name: value.detach() for name, value in values.items()}
 
     def _summed(

@@ -14,50 +14,28 @@ import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import FunctionType
 from typing import Any, TypeGuard
 
 from offbench.algorithms.base import Algorithm, Preset
+from offbench.algorithms.names import OURS as OURS
+from offbench.algorithms.names import names as names
+from offbench.algorithms.names import registered
 from offbench.algorithms.sources import trained_on
 from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import search_current_folder
 from offbench.errors import OffbenchError, UnknownNameError
 
-OURS = {
-    "awac": "offbench.algorithms.awac:AWAC",
-    "bc": "offbench.algorithms.bc:BC",
-    "combo": "offbench.algorithms.combo:COMBO",
-    "cql": "offbench.algorithms.cql:CQL",
-    "dt": "offbench.algorithms.decision_transformer:DecisionTransformer",
-    "edac": "offbench.algorithms.edac:EDAC",
-    "iql": "offbench.algorithms.iql:IQL",
-    "mbrcsl": "offbench.algorithms.mbrcsl:MBRCSL",
-    "mobile": "offbench.algorithms.mobile:MOBILE",
-    "mopo": "offbench.algorithms.mopo:MOPO",
-    "ravl": "offbench.algorithms.ravl:RAVL",
-    "rebrac": "offbench.algorithms.rebrac:ReBRAC",
-    "rvs": "offbench.algorithms.rvs:RvS",
-    "sac_n": "offbench.algorithms.sac_n:SACN",
-    "td3_bc": "offbench.algorithms.td3_bc:TD3BC",
-    "xql": "offbench.algorithms.xql:XQL",
-}
-GROUP = "offbench.algorithms"
-
-
-def names() -> dict[str, str]:
-    """Every registered name with the ``module:Class`` behind it."""
-    return OURS | {point.name: point.value for point in entry_points(group=GROUP)}
-
 
 def name_of(algorithm: str | type) -> str:
-    """The name by which `find` gives an algorithm: a name itself, or ``module:Class`` of a class.
+    """The name by which records call an algorithm: the registered one, or ``module:Class`` of a class.
 
     Raises:
+        UnknownNameError: the name is not registered.
         OffbenchError: the class is no attribute of a module.
     """
     if isinstance(algorithm, str):
-        return algorithm
+        return registered(algorithm)
     if getattr(sys.modules.get(algorithm.__module__), algorithm.__qualname__, None) is not algorithm:
         raise OffbenchError(f"{title(algorithm)} cannot be found by that name; define the class at the top of a module")
     return title(algorithm)
@@ -66,16 +44,14 @@ def name_of(algorithm: str | type) -> str:
 def find(name: str) -> Any:
     """What a registered name or ``module:Class`` stands for: a subclass of Algorithm, or a learner.
 
-    A module in the current folder is found, too.
+    A module in the current folder is found, too, and a registered name in any case and punctuation (``TD3+BC``).
 
     Raises:
         UnknownNameError: the name is not registered.
         OffbenchError: it cannot be imported, or it is neither.
     """
-    known = names()
-    target = name if ":" in name else known.get(name)
-    if target is None:
-        raise UnknownNameError("algorithm", name, known, "a class of your own is named as module:Class")
+    name = registered(name)
+    target = name if ":" in name else names()[name]
     if ":" in name:
         search_current_folder()
     found = _imported(target)

@@ -28,7 +28,7 @@ _TOO_LARGE = re.compile(
 def failure(error: BaseException) -> str | None:
     """One sentence, if the error says that the machine or the system refused something; None if it may be a bug."""
     said = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _names_memory(error, said):
+    if out_of_memory(error):
         detail = f" ({said})" if said else ""
         return f"there is too little memory{detail}; ask for less: smaller batches or layers, fewer seeds or episodes"
     if isinstance(error, OSError) and error.errno is not None:
@@ -42,6 +42,12 @@ def failure(error: BaseException) -> str | None:
     if isinstance(error, ValueError) and "embedded null" in said:
         return "a name of a file holds a null character; give another name"
     return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory, of the machine or of its GPU."""
+    said = " ".join(str(error).split())
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _names_memory(error, said)
 
 
 def system_error(error: BaseException) -> int | None:

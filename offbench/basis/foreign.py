@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from offbench.basis.blame import place
+from offbench.basis.failures import out_of_memory
 from offbench.errors import OffbenchError
 
 FORKED = 2  # status of a copy of this process that came back
@@ -21,6 +23,37 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def told_where(error: BaseException) -> str:
+    """As `cause`, with the file, line and words of the code that it came from, where these are somebody else's."""
+    where = place(error)
+    return f"{cause(error)} ({where})" if where else cause(error)
+
+
+@contextmanager
+def blamed(name: str, doing: str = "") -> Iterator[None]:
+    """Turn what the code of an algorithm raises into an OffbenchError that says where; a bug of ours passes as it is.
+
+    Whose it is, is seen by its way: it came through a file that belongs neither to offbench nor to a library. An
+    OffbenchError passes, for it says what is wrong, and so does what the machine refuses, which is told elsewhere.
+
+    Args:
+        name: of the algorithm.
+        doing: what it was asked for, for the message.
+
+    Raises:
+        OffbenchError: see above.
+    """
+    try:
+        yield
+    except OffbenchError:
+        raise
+    except Exception as error:
+        where = place(error)
+        if where is None or out_of_memory(error):
+            raise
+        raise OffbenchError(f"{name} failed{doing and f' in {doing}'}: {cause(error)} ({where})") from error
+
+
 @contextmanager
 def foreign(name: str, told: Callable[[str], str], ours: bool = False) -> Iterator[None]:
     """Turn whatever is raised in the block into an OffbenchError, SystemExit too: no code of others ends a run well.
@@ -30,7 +63,7 @@ def foreign(name: str, told: Callable[[str], str], ours: bool = False) -> Iterat
 
     Args:
         name: whose code it is.
-        told: the message, given the exception in one line.
+        told: the message, given the exception in one line, with the place in their code where it was raised.
         ours: whether an OffbenchError passes as well, since the code may say what a user did wrong.
 
     Raises:
@@ -44,7 +77,7 @@ def foreign(name: str, told: Callable[[str], str], ours: bool = False) -> Iterat
             _end(name, error)
         if isinstance(error, KeyboardInterrupt) or (ours and isinstance(error, OffbenchError)):
             raise
-        raise OffbenchError(told(cause(error))) from error
+        raise OffbenchError(told(told_where(error))) from error
     if os.getpid() != process:
         _end(name, None)
 

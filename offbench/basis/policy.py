@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 
 
@@ -26,6 +27,13 @@ class ObservingPolicy(Policy, Protocol):
     def observe(self, rewards: npt.NDArray[Any]) -> None:
         """Hear the rewards (environments,) of the last actions; 0 where the episode had ended before."""
         ...
+
+
+def not_finite(actions: npt.NDArray[Any]) -> str:
+    """What is wrong with actions (environments, action) that are not all finite, in words: ``NaN for 3 of 20 ...``."""
+    wrong = ~np.isfinite(actions).all(axis=1)
+    kind = "NaN" if np.isnan(actions).any() else "infinite numbers"
+    return f"{kind} for {int(wrong.sum())} of {len(actions)} observations"
 
 
 def tell(policy: Policy, rewards: npt.NDArray[Any]) -> None:

@@ -13,6 +13,7 @@ from offbench.catalog.cards import Card, File, card, cards, read_cards
 from offbench.catalog.identify import identify
 from offbench.catalog.progress import Progress, shown
 from offbench.catalog.single_tasks import single_task_of, with_task
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
@@ -136,7 +137,7 @@ def load_card(card: Card, cache: Path | None = None, progress: Progress | None =
         trajectories = load_minari(card.minari, store.folder(card, cache), card.observation)
     else:
         parts = [_load_part(card, file, cache, progress) for file in card.files]
-        trajectories = parts[0] if len(parts) == 1 else Trajectories.concatenate(parts)
+        trajectories = parts[0] if len(parts) == 1 else concatenate(parts)
     return _described(trajectories, card)
 
 

@@ -20,7 +20,7 @@ from offbench.algorithms import registry
 from offbench.algorithms.published import PublishedScore, published_scores
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
-from offbench.training.views import requirements
+from offbench.training.views import learns_from
 
 
 def list_algorithms() -> None:
@@ -36,7 +36,7 @@ def list_algorithms() -> None:
             table.add_row(Text(plain(name)), Text(plain(error)), "")
             continue
         title = _description(found).split("\n", 1)[0]
-        table.add_row(Text(plain(name)), Text(plain(title)), ", ".join(requirements(found)))
+        table.add_row(Text(plain(name)), Text(plain(title)), learns_from(found))
     Console().print(table)
 
 
@@ -55,9 +55,7 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
     if registry.is_algorithm(found):
         console.print(f"\nEquations: {found.__module__}, class {found.__name__}\n", markup=False)
     else:
-        console.print(
-            f"\nDefined as: {registry.title(found)}, learns from {', '.join(requirements(found))}\n", markup=False
-        )
+        console.print(f"\nDefined as: {registry.title(found)}, learns from {learns_from(found)}\n", markup=False)
     console.print(_hyperparameters(found) if registry.hyperparameters(found) else "It has no hyperparameters.")
     if registry.is_algorithm(found) and found.presets:
         presets = _table("presets", "datasets", "values", "source")
@@ -65,7 +63,7 @@ def show_algorithm(name: Annotated[str, tyro.conf.Positional]) -> None:
             values = ", ".join(f"{key} {value}" for key, value in preset.values.items())
             presets.add_row(", ".join(preset.datasets), values, preset.source)
         console.print(presets)
-    scores = published_scores(name)
+    scores = published_scores(registry.name_of(name))
     if scores:
         console.print(_published(scores))
 

@@ -9,8 +9,11 @@ import tyro
 
 from offbench.algorithms import registry
 from offbench.basis.plain import plain
+from offbench.cli.flags import part
 from offbench.conformance.report import Finding, check
+from offbench.conformance.toys import LEARNING_STEPS
 from offbench.errors import OffbenchError
+from offbench.training.options import check_names
 
 DESCRIPTION = """Check whether an algorithm does what every algorithm must do, and say what it does wrong.
 
@@ -28,21 +31,33 @@ def run(argv: list[str]) -> int:
     if not named and not {"-h", "--help"} & set(argv):
         raise OffbenchError("check needs an algorithm: offbench check NAME, or offbench check module:Class")
     found = registry.find(argv[0]) if named else registry.NoHyperparameters
-    changes = _changes(
+    if named:
+        check_names(found)
+    budget, changes = _parse(
         found, "offbench check " + (plain(argv[0]) if named else "ALGORITHM"), argv[1:] if named else argv
     )
-    results = check(argv[0], **changes)
+    results = check(argv[0], steps=budget.steps, **changes)
     conclude(argv[0], results)
     return 0
 
 
-def _changes(found: Any, program: str, flags: list[str]) -> dict[str, Any]:
-    """The hyperparameters that were given as flags."""
-    flat: Any = tyro.conf.OmitArgPrefixes
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """What a check may spend."""
+
+    steps: int = LEARNING_STEPS
+    """Updates in which an algorithm has to learn; the budget that a learner's fit is given."""
+
+
+def _parse(found: Any, program: str, flags: list[str]) -> tuple[Effort, dict[str, Any]]:
+    """What may be spent, and the hyperparameters that were given as flags."""
     default = found.Config(**found.quick) if registry.is_algorithm(found) else registry.configure(found, "", {})
-    parsed = tyro.cli(flat[type(default)], prog=program, description=DESCRIPTION, args=flags, default=default)
+    kind = dataclasses.make_dataclass("Check", [part("effort", Effort()), part("hyperparameter", default)])
+    parsed: Any = tyro.cli(kind, prog=program, description=DESCRIPTION, args=flags)
+    given = parsed.hyperparameter
     names = [field.name for field in dataclasses.fields(default) if field.init]
-    return {name: getattr(parsed, name) for name in names if getattr(parsed, name) != getattr(default, name)}
+    changes = {name: getattr(given, name) for name in names if getattr(given, name) != getattr(default, name)}
+    return Effort(parsed.effort.steps), changes
 
 
 def conclude(name: str, results: list[Finding]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from offbench.basis.foreign import foreign, staying
-from offbench.basis.modules import names_object, search_current_folder
+from offbench.basis.foreign import foreign
 from offbench.basis.policy import Policy
 from offbench.cli.data_sources import whole
 from offbench.environments.own_tasks import read_task
@@ -84,12 +82,9 @@ def _named(reference: Reference) -> Reference:
 
 def _builder(name: str) -> Builder:
     """What makes a policy named ``module:Class`` for a batch of episodes."""
-    if not names_object(name):
-        raise OffbenchError(f"the policy {name!r} is not named as module:Class")
-    search_current_folder()
-    module, _, attribute = name.partition(":")
-    with staying(), foreign(name, lambda why: f"the policy {name} cannot be imported: {why}"):
-        made = getattr(import_module(module), attribute)
+    from offbench.training.elsewhere import named_policy
+
+    made = named_policy(name)
 
     def build(simulator: Simulator, seeds: Sequence[int]) -> Policy:
         from offbench.training.learner import CheckedPolicy

@@ -15,6 +15,7 @@ from rich.text import Text
 from offbench.basis.plain import plain
 from offbench.catalog import store
 from offbench.catalog.cards import Card, cards
+from offbench.catalog.listing import found_cards
 from offbench.catalog.loading import find, load, load_card
 from offbench.catalog.progress import size_text
 from offbench.cli.data_sources import Id
@@ -28,20 +29,19 @@ def list_datasets(filter: str = "") -> None:
 
     Examples:
         offbench data list
-        offbench data list --filter hopper
+        offbench data list --filter "hopper medium"
 
     Args:
-        filter: Show only datasets whose id, task or description contains this.
+        filter: Show only datasets that all of these words name, in id, task or description.
     """
     rows = [
         (each.id, each.task or "", _origin(each), "yes" if store.is_cached(each) else "no", each.description)
-        for each in cards().values()
-        if filter.lower() in f"{each.id} {each.task} {each.description}".lower()
+        for each in found_cards(filter)
     ]
     if rows:
         _print_table(("id", "task", "download", "cached", "description"), rows)
     else:
-        print(f"no dataset contains {filter!r}; offbench data list shows all {len(cards())}")
+        print(f"no dataset is named by all words of {filter!r}; offbench data list shows all {len(cards())}")
 
 
 def show_dataset(id: Id, /) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
+from offbench.basis.foreign import foreign
+from offbench.basis.modules import names_object
 from offbench.basis.plain import plain
 from offbench.cli.scores import show_scores
 from offbench.environments.own_tasks import chosen_task
@@ -18,31 +22,43 @@ from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_record, write_record
+from offbench.training import elsewhere
+from offbench.training.elsewhere import named_policy
 from offbench.training.finished import Run
 from offbench.training.finished import evaluate as evaluate_run
 from offbench.training.folder import RunFolder
 
 
 def evaluate(
-    run: Annotated[Path, tyro.conf.Positional],
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|module:POLICY")],
     episodes: int = 100,
     task: str | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    dataset: str | None = None,
+    batched: bool = True,
     target: float | None = None,
     workers: int | None = None,
     output: Path | None = None,
     video: Path | None = None,
     trust: bool = False,
 ) -> None:
-    """Score the policies of a finished run on fresh starts.
+    """Score the policies of a finished run on fresh starts, or a policy that was trained elsewhere.
 
     Examples:
         offbench evaluate runs/demo/iql --episodes 200
+        offbench evaluate mine:policy --task hopper-v4 --output runs/mine
         offbench evaluate runs/demo/iql --video iql.gif
 
     Args:
-        run: The run's folder.
+        run: The run's folder; or, as module:name, an object with act(observations), a class of such objects, or a
+            function, that was trained elsewhere: docs/your-algorithm.md.
         episodes: Episodes of each seed.
         task: Task to score in, by its name or as a TOML file; the run's own if not given.
+        seed: Of a policy from elsewhere: the seed of its training, which decides the starts; 0 if not given.
+        name: Of a policy from elsewhere: what tables call it.
+        dataset: Of a policy from elsewhere: what it was trained on, as you say.
+        batched: Of a policy from elsewhere: whether it takes a batch of observations; if not, one at a time.
         target: Return to ask the policies for, where they are asked for one; the run's own if not given.
         workers: Processes that share the episodes; chosen for the policies if not given. They change no result.
         output: Folder for the records of this evaluation, one a seed: a new or an empty one, or that of an earlier
@@ -50,6 +66,13 @@ def evaluate(
         video: File for pictures of the first seed's first episode, a .gif or, with the extra video, a .mp4.
         trust: Import the module of an algorithm that the run names as module:Class, which runs its code.
     """
+    if names_object(str(run)) and not run.exists():
+        refused = {"--target": target, "--workers": workers, "--video": video}
+        _evaluate_elsewhere(str(run), refused, episodes, task, seed, name, dataset, batched, output)
+        return
+    given = [flag for flag, value in (("--seed", seed), ("--name", name), ("--dataset", dataset)) if value is not None]
+    if given or not batched:
+        raise OffbenchError(f"a finished run knows its {' and its '.join(given) or 'shapes'}; leave the flag out")
     if output is not None:
         _check_output(output, run)
     if video is not None:
@@ -69,6 +92,35 @@ def evaluate(
         scored_in = chosen_task(task) if task else opened.manifest.plan.whole_task
         assert scored_in is not None
         _film(opened, scored_in, records[0], target, video)
+
+
+def _evaluate_elsewhere(policy: str, refused: Mapping[str, object], episodes: int, *told: Any) -> None:
+    """Score the policy of that name; ``refused`` are the flags that only runs know."""
+    task, seed, name, dataset, batched, output = told
+    given = [flag for flag, value in refused.items() if value is not None]
+    if given:
+        raise OffbenchError(f"{policy} is no run, which alone knows {' and '.join(given)}; leave it out")
+    if task is None and dataset is None:
+        raise OffbenchError(f"name the task that {policy} acts in: --task hopper-v4")
+    made = named_policy(policy)
+    if inspect.isclass(made):
+        with foreign(policy, lambda why: f"the policy {policy} cannot be made without arguments: {why}"):
+            made = made()
+    record = elsewhere.evaluate(
+        made,
+        task=task,
+        episodes=episodes,
+        seed=seed,
+        name=name or policy.partition(":")[2],
+        dataset=dataset,
+        batched=batched,
+        output=output,
+    )
+    show_scores([record])
+    for note in record.notes:
+        print(note)
+    if output is not None:
+        print(f"records: {plain(output)}")
 
 
 def _check_output(output: Path, run: Path) -> None:
@@ -110,6 +162,7 @@ def _same_run(one: RunRecord, other: RunRecord) -> bool:
 
 # What a training leaves in its records; the time that it took is that of no other one.
 TRAINED = {
+    "trained",
     "algorithm",
     "algorithm_digest",
     "dataset",

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from offbench.cli.leaderboard_export import export_results
-from offbench.cli.leaderboard_hidden import commit, hidden, renamed
-from offbench.cli.leaderboard_retrain import retrain_entry
-from offbench.cli.leaderboard_run import run_suite
-from offbench.cli.leaderboard_site import build, serve
-from offbench.cli.leaderboard_submit import check_results, submit, verify_entry
-from offbench.cli.leaderboard_suites import list_suites, show_suite
-from offbench.cli.leaderboard_time import time_method
-
-commands: dict[str, Callable[..., Any]] = {
-    "suites": list_suites,
-    "suite": show_suite,
-    "run": run_suite,
-    "submit": submit,
-    "verify": verify_entry,
-    "check": check_results,
-    "retrain": retrain_entry,
-    "export": export_results,
-    "time": time_method,
-    "commit": commit,
-    "hidden": hidden,
-    "renamed": renamed,
-    "build": build,
-    "serve": serve,
+# Imported when they are chosen: the others' simulators and statistics take seconds.
+commands: dict[str, str] = {
+    "suites": "offbench.cli.leaderboard_suites:list_suites",
+    "suite": "offbench.cli.leaderboard_suites:show_suite",
+    "run": "offbench.cli.leaderboard_run:run_suite",
+    "submit": "offbench.cli.leaderboard_submit:submit",
+    "verify": "offbench.cli.leaderboard_submit:verify_entry",
+    "check": "offbench.cli.leaderboard_submit:check_results",
+    "retrain": "offbench.cli.leaderboard_retrain:retrain_entry",
+    "export": "offbench.cli.leaderboard_export:export_results",
+    "time": "offbench.cli.leaderboard_time:time_method",
+    "commit": "offbench.cli.leaderboard_hidden:commit",
+    "hidden": "offbench.cli.leaderboard_hidden:hidden",
+    "renamed": "offbench.cli.leaderboard_hidden:renamed",
+    "build": "offbench.cli.leaderboard_site:build",
+    "serve": "offbench.cli.leaderboard_site:serve",
 }

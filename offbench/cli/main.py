@@ -1,7 +1,8 @@
 """The ``offbench`` command: finds the subcommand, imports that one alone, and turns errors into one sentence.
 
 A subcommand is a module of this folder with either ``run(argv) -> int`` or ``commands``, a dictionary of typed
-functions whose parameters become flags and whose docstrings become the help.
+functions whose parameters become flags and whose docstrings become the help. A function may be named there as
+``module:function``: it is imported when it is chosen, so that no command waits for what only its neighbours need.
 """
 
 from __future__ import annotations
@@ -179,7 +180,19 @@ def _dispatch(arguments: list[str]) -> int:
     return _run_command(name, module.commands, rest)
 
 
-def _run_command(group: str, commands: Mapping[str, Callable[..., Any]], arguments: list[str]) -> int:
+Command = Callable[..., Any] | str
+
+
+def function_of(command: Command) -> Callable[..., Any]:
+    """The function of a command, imported now where it is named as ``module:function``."""
+    if not isinstance(command, str):
+        return command
+    module, _, name = command.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _run_command(group: str, commands: Mapping[str, Command], arguments: list[str]) -> int:
     """Run one of the functions of a subcommand, with flags made from its parameters."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_group_help(group, commands))
@@ -189,7 +202,7 @@ def _run_command(group: str, commands: Mapping[str, Callable[..., Any]], argumen
         raise UnknownNameError(f"{group} command", name, commands, f"offbench {group} --help lists all")
     import tyro
 
-    function = commands[name]
+    function = function_of(commands[name])
     # The flags' own descriptions stand in the section Args; the rest, examples included, is shown as it was written.
     description = (inspect.getdoc(function) or "").partition("\nArgs:")[0].strip()
     return _exit_code(lambda: tyro.cli(function, prog=f"offbench {group} {name}", description=description, args=rest))
@@ -228,10 +241,10 @@ def _main_help() -> str:
     return "\n".join(lines)
 
 
-def _group_help(group: str, commands: Mapping[str, Callable[..., Any]]) -> str:
+def _group_help(group: str, commands: Mapping[str, Command]) -> str:
     lines = [f"usage: offbench {group} COMMAND ...", "", f"{SUBCOMMANDS[group].summary}", "", "commands:"]
-    for name, function in commands.items():
-        documentation = (function.__doc__ or "").strip().splitlines()
+    for name, command in commands.items():
+        documentation = (function_of(command).__doc__ or "").strip().splitlines()
         lines.append(f"  {name:<12} {documentation[0] if documentation else ''}".rstrip())
         examples = [line.strip() for line in documentation if line.strip().startswith(f"offbench {group} {name}")]
         lines += [f"  {'':<12} $ {example}" for example in examples[:1]]

@@ -39,6 +39,9 @@ def shapes(subject: Subject) -> None:
                 "right: average over everything but the seed axis",
             )
             require(not value.requires_grad, f"the metric {name} carries a gradient; detach it")
+            require(
+                bool(value.isfinite().all()), f"update gives the metric {name} as {told(value)}, not a finite number"
+            )
         algorithm.count.add_(1)
     missing = [name for name in algorithm.metrics if name not in given]
     require(not missing, f"metrics names {missing}, which update never gives; it gives {sorted(given)}")
@@ -49,6 +52,7 @@ def shapes(subject: Subject) -> None:
             f"state() holds {name} in the shape {tuple(value.shape)} for three seeds; its first axis must be the seeds",
         )
         require(not value.requires_grad, f"state() holds {name} with a gradient; detach it")
+        require(bool(value.isfinite().all()), f"state() holds {told(value)} in {name} after {algorithm.period} updates")
 
 
 def _check_actions(algorithm: Algorithm) -> None:
@@ -62,6 +66,10 @@ def _check_actions(algorithm: Algorithm) -> None:
         f"act gives actions of the shape {tuple(actions.shape)} for 3 seeds, 7 observations and {ACTION} action "
         f"dimensions; (3, 7, {ACTION}) would be right",
     )
+    require(
+        bool(actions.isfinite().all()),
+        f"act gives {told(actions)} for {int((~actions.isfinite()).any(-1).sum())} of 21 ordinary observations",
+    )
     require(torch.equal(actions, again), "act gives different actions for the same observations; it must not sample")
     require(difference(before, algorithm.state()) == 0, "act changes the state; only update may")
     far = float((actions - parts).abs().max())
@@ -70,6 +78,11 @@ def _check_actions(algorithm: Algorithm) -> None:
         f"the action for an observation differs by {far:.2g} when others are asked for with it; act must treat each "
         "observation by itself",
     )
+
+
+def told(value: torch.Tensor) -> str:
+    """What is not finite in a tensor, in a word."""
+    return "NaN" if bool(value.isnan().any()) else "infinity"
 
 
 def determinism(subject: Subject) -> None:
@@ -172,21 +185,18 @@ def learning(subject: Subject) -> None:
     best = best_actions(observations)
     states = torch.from_numpy(np.asarray(g.data.scaling.states(observations))).expand(2, -1, -1)
     missed: list[float] = []
-    for updates in range(0, LEARNING_UPDATES, 100):
-        g.advance(updates, updates + 100)
+    for updates in range(0, subject.steps, 100):
+        g.advance(updates, min(updates + 100, subject.steps))
         with torch.no_grad():
             error = np.abs(g.data.scaling.to_environment(g.algorithm.act(states).numpy()) - best)
         missed.append(float(error.mean() / np.abs(best).mean()))
         if missed[-1] < 0.5:
             return
     raise BrokenError(
-        f"it does not learn: after {LEARNING_UPDATES:,} updates its actions miss the best ones by "
+        f"it does not learn: after {subject.steps:,} updates its actions miss the best ones by "
         f"{100 * min(missed):.0f}% of what actions of zero do, where 50% would pass (states drawn at random, rewards "
         "-4 |a - best(s)|^2, actions of the data best(s) + N(0, 0.3^2))"
     )
-
-
-LEARNING_UPDATES = 2_000
 
 
 def compiling(subject: Subject) -> None:

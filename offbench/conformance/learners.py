@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from offbench.algorithms import registry
 from offbench.basis.policy import Policy
 from offbench.basis.shapes import Array
 from offbench.conformance.check import BrokenError, Check, require
-from offbench.conformance.toys import OBSERVATION, best_actions, toy
+from offbench.conformance.toys import LEARNING_STEPS, OBSERVATION, as_asked, best_actions, toy
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.training.learner import Budget, fit
@@ -27,11 +27,20 @@ class Subject:
         found: as `registry.find` gives it.
         changes: hyperparameters that differ from its defaults.
         steps: budget of each fit.
+        say: hears of each fit before it begins.
     """
 
     found: Any
     changes: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 2_000
+    steps: int = LEARNING_STEPS
+    say: Callable[[str], None] = lambda line: None
+    _kept: list[Policy] = field(default_factory=list)
+
+    def first(self) -> Policy:
+        """The policy that is fitted to the toy with seed 0, which several checks look at; see `fitted`."""
+        if not self._kept:
+            self._kept.append(self.fitted())
+        return self._kept[0]
 
     def fitted(self, seed: int = 0, data: Trajectories | None = None) -> Policy:
         """The policy fitted to ``data``, the toy of sixty short episodes if None.
@@ -39,9 +48,10 @@ class Subject:
         Raises:
             BrokenError: fit failed, or gave no policy.
         """
-        chosen = toy(60, 5) if data is None else data
+        chosen = as_asked(self.found, toy(60, 5) if data is None else data)
         check_requirements(self.found, chosen)
         config = registry.configure(self.found, "", self.changes)
+        self.say(f"fitting seed {seed} with a budget of {self.steps:,} steps")
         try:
             return fit(self.found, config, chosen, None, seed, Budget(self.steps))
         except OffbenchError as error:
@@ -63,7 +73,7 @@ def _observations(count: int) -> Array:
 
 def shapes(subject: Subject) -> None:
     """Actions have a row an observation, for one and for many."""
-    policy = subject.fitted()
+    policy = subject.first()
     for count in (1, 7):
         _acted(policy, _observations(count))
 
@@ -85,7 +95,7 @@ def determinism(subject: Subject) -> None:
 
 def independence(subject: Subject) -> None:
     """Each environment's action is its own: it does not matter which others are acted in."""
-    observations, policy = _observations(7), subject.fitted()
+    observations, policy = _observations(7), subject.first()
     together = _acted(policy, observations)
     alone = np.concatenate([_acted(policy, observations[i : i + 1]) for i in range(7)])
     far = float(np.abs(together - alone).max())
@@ -105,7 +115,7 @@ def learning(subject: Subject) -> None:
     """It finds the best actions of the toy problem, to within half of what doing nothing misses them by."""
     observations = _observations(500)
     best = best_actions(observations)
-    missed = float(np.abs(_acted(subject.fitted(), observations) - best).mean() / np.abs(best).mean())
+    missed = float(np.abs(_acted(subject.first(), observations) - best).mean() / np.abs(best).mean())
     require(
         missed < 0.5,
         f"it does not learn: with a budget of {subject.steps:,} steps its actions miss the best ones by "

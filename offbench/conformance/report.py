@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from offbench.algorithms import registry
+from offbench.basis.blame import place
 from offbench.basis.plain import plain
+from offbench.basis.streams import tell
 from offbench.conformance import checks, generators, learners
 from offbench.conformance.check import BrokenError, Check, NotCheckedError
 from offbench.conformance.subject import Subject
+from offbench.conformance.toys import LEARNING_STEPS
 from offbench.evaluation.rollout import one_torch_thread
+from offbench.training.checks import check_count
 
 Outcome = Literal["passed", "failed", "not checked"]
 
@@ -35,20 +39,28 @@ class Finding:
     seconds: float
 
 
-def check(algorithm: str | type, **hyperparameters: Any) -> list[Finding]:
+def check(algorithm: str | type, *, steps: int = LEARNING_STEPS, **hyperparameters: Any) -> list[Finding]:
     """Check an algorithm, print each finding as it comes, and return them.
+
+    Each fit of a learner is told on standard error before it begins, for it may take long.
 
     Args:
         algorithm: registered name, ``module:Class``, or the class itself.
+        steps: updates in which an algorithm has to learn; the budget that a learner's fit is given.
         **hyperparameters: fields of its config that differ from those that checks use.
 
     Raises:
-        OffbenchError: there is no such algorithm or hyperparameter.
+        OffbenchError: there is no such algorithm or hyperparameter, or steps are none.
     """
+    check_count("steps", steps)
     found = registry.find(registry.name_of(algorithm))
     registry.configure(found, "", hyperparameters)
     ours = registry.is_algorithm(found)
-    subject = Subject(found, hyperparameters) if ours else learners.Subject(found, hyperparameters)
+    subject = (
+        Subject(found, hyperparameters, steps)
+        if ours
+        else learners.Subject(found, hyperparameters, steps, lambda line: tell(f"  {line}"))
+    )
     seen = []
     with one_torch_thread():
         for finding in findings(subject, checks.CHECKS if ours else learners.CHECKS):
@@ -92,6 +104,7 @@ def _run(subject: Any, check: Check, failed: set[str]) -> tuple[Outcome, str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # of the code under test, which may raise anything, SystemExit too
-        lines = str(error).strip().splitlines()
-        return "failed", f"it raised {type(error).__name__}{': ' + lines[0] if lines else ''}"
+        lines, where = str(error).strip().splitlines(), place(error)
+        said = f"it raised {type(error).__name__}{': ' + lines[0] if lines else ''}"
+        return "failed", f"{said} ({where})" if where else said
     return "passed", ""

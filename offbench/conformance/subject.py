@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Sizes
-from offbench.conformance.toys import ACTION, OBSERVATION, toy
+from offbench.conformance.toys import ACTION, LEARNING_STEPS, OBSERVATION, as_asked, toy
 from offbench.data.trajectories import Trajectories
 from offbench.training.compilation import Step
 from offbench.training.group import Group
@@ -27,10 +27,12 @@ class Subject:
     Attributes:
         algorithm: its class.
         changes: hyperparameters that differ from those of a check.
+        steps: updates in which it has to learn.
     """
 
     algorithm: type[Algorithm]
     changes: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = LEARNING_STEPS
 
     @property
     def fields(self) -> set[str]:
@@ -55,7 +57,7 @@ class Subject:
         chosen = toy() if data is None else data
         config = self.config(chosen, {"batch_size": 16, "normalise_states": True} | usual)
         made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, dtype=dtype, mixed_precision=mixed)
-        view = make_view(self.algorithm, config, chosen, dtype=dtype)
+        view = make_view(self.algorithm, config, as_asked(self.algorithm, chosen), dtype=dtype)
         made.prepare(view, lambda line: None)
         return Group(made, view, step or self.algorithm.step)
 

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from offbench.basis.shapes import Array
+from offbench.data.learned import Learned
+from offbench.data.preference_data import PreferenceData
+from offbench.data.supervision import SemiSupervised, compare, hide_actions
 from offbench.data.trajectories import Trajectories
+from offbench.training.views import requirements
 
 OBSERVATION, ACTION = 3, 2  # sizes of the vectors
+LEARNING_STEPS = 2_000  # updates in which the best actions have to be found, unless others are asked for
 
 
 def best_actions(observations: Array) -> Array:
     """The actions (..., 2) that earn most at unscaled observations (..., 3) of `toy`."""
     best: Array = 0.7 * np.tanh(2 * observations[..., :ACTION])
     return best
+
+
+def as_asked(found: Any, data: Trajectories, pairs: int = 200) -> Learned:
+    """The data as an algorithm or a learner asks for them: half of the episodes without actions, or comparisons."""
+    kind, _ = requirements(found)
+    if kind is SemiSupervised:
+        return hide_actions(data, labelled=0.5, quantile=1.0)
+    if kind is PreferenceData:
+        return compare(data, pairs, length=min(5, int(data.lengths.min())))
+    return data
 
 
 def toy(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offbench.basis.shapes import Array
-from offbench.basis.tensors import little_endian
+from offbench.data.digest import digest_of
+from offbench.data.provenance import Provenance
+from offbench.data.rows import read_only
 from offbench.data.segments import Segments, draw
 from offbench.data.teacher import Teacher
-from offbench.data.trajectories import Provenance, Trajectories, read_only
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,9 +56,13 @@ class Preferences:
         """Steps of a segment."""
         return int(self.first.actions.shape[1])
 
-    def __getitem__(self, pairs: slice | Array | list[int]) -> Preferences:
-        """The chosen pairs, by slice, numbers or boolean mask (pairs,)."""
-        chosen = np.arange(len(self))[pairs]
+    def __getitem__(self, pairs: int | slice | Array | list[int]) -> Preferences:
+        """The chosen pairs, by number, slice, numbers or boolean mask (pairs,).
+
+        Raises:
+            IndexError: there is no pair of that number.
+        """
+        chosen = np.atleast_1d(np.arange(len(self))[pairs])
         return replace(self, first=self.first[chosen], second=self.second[chosen], labels=self.labels[chosen])
 
     def __repr__(self) -> str:
@@ -145,11 +151,7 @@ class Preferences:
     @property
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest."""
-        sha = hashlib.sha256()
-        for name, column in sorted(little_endian(self.columns()).items()):
-            sha.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
-            sha.update(np.ascontiguousarray(column).data)
-        return sha.hexdigest()
+        return digest_of(self.columns())
 
 
 def _shares_steps(one: Preferences, other: Preferences) -> Bool[Array, " pairs"]:

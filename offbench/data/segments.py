@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offbench.basis.shapes import Array
-from offbench.data.trajectories import Trajectories, read_only
+from offbench.data.rows import read_only
+from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
 if TYPE_CHECKING:

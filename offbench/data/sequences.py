@@ -18,7 +18,7 @@ from torch import Tensor
 from offbench.basis.shapes import Array
 from offbench.data.scaling import SEQUENCE_STATE_EPSILON, ActionRange
 from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Transitions, check_vectors
+from offbench.data.transitions import Transitions, check_vectors, checked_indices, row_of
 from offbench.errors import DataError
 
 
@@ -125,6 +125,14 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self.returns_to_go)
+
+    def __getitem__(self, index: int | list[int] | Int[Tensor, " transitions"]) -> dict[str, Tensor]:
+        """One window, or a row for each of several, as `batch` gives them, by name: for ``torch.utils.data``.
+
+        Raises:
+            IndexError: there is no such window.
+        """
+        return row_of(self.batch, checked_indices(index, len(self)))
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> SequenceBatch:
         """The windows that begin at the steps ``indices``, scaled and in ``dtype``."""

@@ -8,7 +8,9 @@ Trajectories", https://arxiv.org/abs/2210.06518). A split has a name, so that tw
     actions=10%-low-to-high  ... from the lowest third of returns; the highest third is there without actions
     actions=none             no actions at all
     rewards=none             no rewards
-    seed=3                   another draw of the labelled episodes; 0 if left out
+    preferences=500x50       500 comparisons of segments of 50 steps by a scripted teacher in the place of rewards
+    ties=5                   returns that differ by no more are a tie; 0 if left out, none for no ties at all
+    seed=3                   another draw of the labelled episodes, or of the segments; 0 if left out
 
 Settings are joined by ``&``: ``actions=10%-low&rewards=none&seed=3``.
 """
@@ -25,18 +27,23 @@ from typing import Literal, get_args
 import numpy as np
 
 from offbench.basis.shapes import Array
+from offbench.data.preference_data import PreferenceData
+from offbench.data.preferences import Preferences
+from offbench.data.teacher import Teacher
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 
 Mode = Literal["coupled", "decoupled"]
 TERCILES = ("low", "medium", "high")
 
-_KEYS = ("actions", "rewards", "seed")
+_KEYS = ("actions", "rewards", "preferences", "ties", "seed")
 _EXAMPLES = ("10%-low", "10%-q30", "10%-low-to-high", "none")
 _PARTLY = re.compile(
     r"(?P<share>\d{1,3}(\.\d{1,6})?)%-(q(?P<quantile>\d{1,3}(\.\d{1,6})?)|(?P<source>[a-z]+)(-to-(?P<target>[a-z]+))?)"
 )
-_SPLIT_ID = re.compile(r"(?P<dataset>.*)\?(?P<split>(actions|rewards|seed)=[^?&]*(&(actions|rewards|seed)=[^?&]*)*)")
+_KEY = f"({'|'.join(_KEYS)})"
+_SPLIT_ID = re.compile(rf"(?P<dataset>.*)\?(?P<split>{_KEY}=[^?&]*(&{_KEY}=[^?&]*)*)")
+_COMPARED = re.compile(r"(?P<pairs>[1-9]\d{0,7})x(?P<length>[1-9]\d{0,5})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +73,12 @@ class SemiSupervised:
     __str__ = summary
 
 
-def apply_split(trajectories: Trajectories, query: str) -> SemiSupervised | Trajectories:
+def apply_split(trajectories: Trajectories, query: str) -> SemiSupervised | PreferenceData | Trajectories:
     """The dataset under a named split, such as ``actions=10%-low&seed=3``; the grammar is in this module's docstring.
 
     Returns:
-        `SemiSupervised` where some episodes keep their actions, else Trajectories.
+        `SemiSupervised` where some episodes keep their actions, `PreferenceData` where comparisons stand in the place
+        of rewards, else Trajectories.
 
     Raises:
         UnknownNameError: a key or a value that is none of the grammar's; the message lists the nearest.
@@ -79,6 +87,8 @@ def apply_split(trajectories: Trajectories, query: str) -> SemiSupervised | Traj
     """
     settings = _parse(query)
     actions, hidden = settings.get("actions"), "rewards" in settings
+    if "preferences" in settings or "ties" in settings:
+        return _compared(trajectories, query, settings)
     if hidden and settings["rewards"] != "none":
         raise UnknownNameError("split of rewards", settings["rewards"], ["none"])
     if actions is None or actions == "none":
@@ -150,10 +160,48 @@ def hide_actions(
     return SemiSupervised(named[chosen], _without_actions(named[others], None), split)
 
 
+def compare(
+    trajectories: Trajectories, pairs: int, length: int, ties: float | None = 0.0, seed: int = 0
+) -> PreferenceData:
+    """Comparisons by a scripted teacher in the place of rewards, see `Preferences.from_teacher`.
+
+    Args:
+        trajectories: with actions and rewards.
+        pairs: how many.
+        length: steps of a segment.
+        ties: returns that differ by no more are a tie; None: none are.
+        seed: of the draw.
+
+    Raises:
+        DataError: no actions or rewards, or no episode of that length.
+    """
+    asked = Preferences.from_teacher(trajectories, Teacher(ties=ties), pairs, length, seed)
+    settings = {"preferences": f"{pairs}x{length}", "seed": str(seed)}
+    if ties != 0.0:
+        settings["ties"] = "none" if ties is None else repr(float(ties))
+    split = _name(settings)
+    first, second = (replace(side, rewards=None) for side in (asked.first, asked.second))
+    bare = _renamed(hide_rewards(trajectories), split, asked.provenance.notes[-1])
+    return PreferenceData(bare, Preferences(first, second, asked.labels, bare.provenance), split)
+
+
 def hide_rewards(trajectories: Trajectories) -> Trajectories:
     """The same episodes without rewards, and without extras named after them; the provenance says so."""
     extras = {name: column for name, column in trajectories.extras.items() if not _about(name, "reward")}
     return replace(_renamed(trajectories, "rewards=none", "rewards were hidden"), rewards=None, extras=extras)
+
+
+def _compared(trajectories: Trajectories, query: str, settings: dict[str, str]) -> PreferenceData:
+    match = _COMPARED.fullmatch(settings.get("preferences", ""))
+    if match is None:
+        raise OffbenchError(f"the split {query!r} needs preferences=PAIRSxSTEPS, preferences=500x50 for example")
+    if "actions" in settings or "rewards" in settings:
+        raise OffbenchError(f"the split {query!r} has preferences, beside which nothing else is hidden")
+    ties = settings.get("ties", "0")
+    if ties != "none" and not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", ties):
+        raise OffbenchError(f"ties of a split are {ties!r}; a number such as 5, or none, would be right")
+    level = None if ties == "none" else float(ties)
+    return compare(trajectories, int(match["pairs"]), int(match["length"]), level, _seed(settings.get("seed", "0")))
 
 
 # -------------------------------------------------------------------- parts
@@ -241,6 +289,9 @@ def _renamed(trajectories: Trajectories, split: str, *remarks: str) -> Trajector
     provenance = trajectories.provenance
     match = _SPLIT_ID.fullmatch(provenance.dataset)
     dataset, earlier = (match["dataset"], _parse(match["split"])) if match else (provenance.dataset, {})
-    merged = _name(earlier | _parse(split))
+    added = _parse(split)
+    if "preferences" in added:  # which say that rewards are hidden
+        earlier.pop("rewards", None)
+    merged = _name(earlier | added)
     notes: Iterable[str] = (*provenance.notes, *remarks)
     return replace(trajectories, provenance=replace(provenance, dataset=f"{dataset}?{merged}", notes=tuple(notes)))

@@ -15,42 +15,28 @@ bootstrap at its step and nothing else. Only the offsets end an episode, so that
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+# What stands above this folder, or above this file, is asked of the root, which looks it up when it is used.
+import offbench
 from offbench.basis.shapes import Array
+from offbench.data import by_step, describing, frames, rows, spaces
+from offbench.data.digest import digest_of
+from offbench.data.provenance import Provenance as Provenance
+from offbench.data.rows import Seed, read_only
 from offbench.data.validation import check, check_offsets
-from offbench.errors import DataError
+from offbench.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
+    from gymnasium import Env, Space
     from jaxtyping import Bool, Float, Float64, Int64, Shaped
-
+    from torch import Tensor
 
 _COLUMNS = ("observations", "offsets", "terminations", "truncations", "actions", "rewards", "final_observations")
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where trajectories come from; it is carried along and never part of the digest.
-
-    Attributes:
-        dataset: dataset id (``d4rl/hopper-medium-v2``) or the path of a file.
-        revision: revision of the dataset's card, 0 for a file.
-        task: name of the task in which a policy trained on it is scored, where known.
-        notes: what the source lacked or what was done to it, one sentence each.
-        like: id of the published dataset that it is the file of, or is named or made like, so that what was published
-            for that one (presets) may be taken for this.
-    """
-
-    dataset: str = ""
-    revision: int = 0
-    task: str | None = None
-    notes: tuple[str, ...] = ()
-    like: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,18 +110,7 @@ class Trajectories:
 
     def columns(self) -> dict[str, Array]:
         """All columns by name; absent ones are left out, extras are named ``extras/<name>``."""
-        assert self.final_observations is not None
-        columns = {
-            "observations": self.observations,
-            "offsets": self.offsets,
-            "terminations": self.terminations,
-            "truncations": self.truncations,
-            "final_observations": self.final_observations,
-        }
-        if self.actions is not None:
-            columns["actions"] = self.actions
-        if self.rewards is not None:
-            columns["rewards"] = self.rewards
+        columns = {name: column for name in _COLUMNS if (column := getattr(self, name)) is not None}
         return columns | {f"extras/{name}": column for name, column in self.extras.items()}
 
     def extra(self, name: str) -> Shaped[Array, "steps ..."]:
@@ -155,26 +130,79 @@ class Trajectories:
     @property
     def inner_terminations(self) -> Int64[Array, " inner"]:
         """The steps that terminate inside an episode, which goes on behind them."""
-        last = np.zeros(self.steps, dtype=bool)
-        last[self.offsets[1:] - 1] = True
-        return np.flatnonzero(self.terminations & ~last)
+        return np.setdiff1d(np.flatnonzero(self.terminations), self.offsets[1:] - 1)
+
+    # ---------------------------------------------------------------- one row a step
+
+    def keys(self) -> list[str]:
+        """The names that ``data[name]`` knows, so that ``dict(data)`` is laid out as the datasets of D4RL are."""
+        return by_step.names_of(self.columns())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys() or name in by_step.ALIASES
+
+    @property
+    def next_observations(self) -> Shaped[Array, "steps ..."]:
+        """What follows each step; the observation before it once more where an episode's last one was not recorded."""
+        return by_step.column_of(self.columns(), "next_observations")
+
+    @property
+    def usable(self) -> Bool[Array, " steps"]:
+        """The steps of transitions: their next observation was recorded, or is not needed since they terminate."""
+        return by_step.usable(self.columns())
+
+    def sample(self, count: int, seed: Seed = None) -> dict[str, Array]:
+        """``count`` random transitions, drawn with replacement: the rows of all `keys` by name.
+
+        Args:
+            count: how many.
+            seed: a number gives the same ones again, a ``numpy.random.Generator`` goes on; None gives others each time.
+
+        Raises:
+            DataError: no step has a next observation.
+        """
+        if drawn := by_step.sample(self.columns(), count, seed):
+            return drawn
+        raise DataError(f"{self.name} has no transition to sample; every episode ends without its final observation")
+
+    def to_torch(self) -> dict[str, Tensor]:
+        """Tensors by the names of `keys`, one row a step. Those of stored columns share their memory: do not write."""
+        return frames.to_tensors(by_step.columns_of(self.columns()))
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with one row a step: ``episode``, ``step`` and one column a number of each of `keys`.
+
+        Raises:
+            OffbenchError: pandas is not installed.
+        """
+        return frames.to_frame(by_step.columns_of(self.columns()), self.lengths)
 
     # ---------------------------------------------------------------- selection
 
-    def __getitem__(self, episodes: int | slice | Sequence[int] | Array) -> Trajectories:
-        """The chosen episodes, by number, slice, sequence of numbers or boolean mask (episodes,).
+    @overload
+    def __getitem__(self, episodes: str) -> Array: ...
+    @overload
+    def __getitem__(self, episodes: int | slice | Sequence[int] | Array) -> Trajectories: ...
+    def __getitem__(self, episodes: int | slice | Sequence[int] | Array | str) -> Trajectories | Array:
+        """The chosen episodes, by number, slice, sequence of numbers or boolean mask (episodes,); or a column by name.
+
+        A column by name is an array of your own with one row a step, as in D4RL, whose ``terminals`` and ``timeouts``
+        are understood. (The attributes are what is stored: ``observations`` has T+1 rows an episode.)
 
         Raises:
             IndexError: there is no episode of that number, or the index is not of these kinds.
+            UnknownNameError: there is no column of that name.
         """
+        if isinstance(episodes, str):
+            return np.array(by_step.column_of(self.columns(), episodes))
         if isinstance(episodes, tuple):
             episodes = list(episodes)
         chosen = np.atleast_1d(np.arange(len(self))[episodes])
         if chosen.ndim != 1:
             raise IndexError(f"episodes are chosen by one row of numbers or flags, not by shape {chosen.shape}")
         first, last = self.offsets[chosen], self.offsets[chosen + 1]
-        steps = _rows(first, last)
-        observations = _rows(first + chosen, last + chosen + 1)
+        steps = rows.ranges(first, last)
+        observations = rows.ranges(first + chosen, last + chosen + 1)
         assert self.final_observations is not None
         return replace(
             self,
@@ -191,26 +219,40 @@ class Trajectories:
     def __iter__(self) -> Iterator[Trajectories]:
         return (self[episode] for episode in range(len(self)))
 
+    def sample_episodes(self, count: int, seed: Seed = None) -> Trajectories:
+        """``count`` random episodes, none of them twice; ``seed`` as in `sample`.
+
+        Raises:
+            DataError: there are fewer episodes.
+        """
+        if not 0 <= count <= len(self):
+            raise DataError(f"{self.name} has {len(self)} episodes, so that {count} different ones cannot be drawn")
+        return self[np.random.default_rng(seed).choice(len(self), size=count, replace=False)]
+
+    def shuffle(self, seed: Seed = None) -> Trajectories:
+        """All episodes in a random order; ``seed`` as in `sample`."""
+        return self[np.random.default_rng(seed).permutation(len(self))]
+
     def filter(self, keep: Callable[[Trajectories], bool]) -> Trajectories:
         """The episodes for which ``keep(episode)`` is true, in order."""
         return self[np.array([keep(episode) for episode in self], dtype=bool)]
-
-    @property
-    def finished(self) -> Trajectories:
-        """All episodes but a last one without a flag, which recording cut off, so that its return is not known."""
-        return self[: len(self) - self.unfinished] if self.unfinished else self
 
     @property
     def unfinished(self) -> int:
         """1 if the last episode carries no flag, else 0."""
         return int(len(self) > 0 and not (self.terminations[-1] or self.truncations[-1]))
 
+    @property
+    def finished(self) -> Trajectories:
+        """All episodes but a last one without a flag, which recording cut off, so that its return is not known."""
+        return self[: len(self) - self.unfinished] if self.unfinished else self
+
     def best(self, fraction: float) -> Trajectories:
         """The max(1, floor(fraction * episodes)) finished episodes of highest return, in order; as CORL counts them."""
         if not 0 < fraction <= 1:
             raise DataError(f"the fraction of best episodes must lie in (0, 1], not {fraction}")
         whole = self if len(self) == self.unfinished else self.finished
-        count = max(1, _share(fraction, len(whole)))
+        count = max(1, rows.share(fraction, len(whole)))
         return whole[np.sort(np.argsort(-whole.returns, kind="stable")[:count])]
 
     def between_returns(self, low: float = -np.inf, high: float = np.inf) -> Trajectories:
@@ -222,47 +264,70 @@ class Trajectories:
         if not 0 <= fraction <= 1:
             raise DataError(f"the fraction of a split must lie in [0, 1], not {fraction}")
         order = np.random.default_rng(seed).permutation(len(self))
-        count = _share(fraction, len(self))
+        count = rows.share(fraction, len(self))
         return self[np.sort(order[:count])], self[np.sort(order[count:])]
 
-    @staticmethod
-    def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
-        """All episodes of all parts, in order; the parts must have the same columns and the same range of actions.
+    def without(self, *names: str) -> Trajectories:
+        """The same without these columns: ``"actions"``, ``"rewards"`` or extras.
 
-        The provenance is the first part's, with the notes of all.
+        Raises:
+            UnknownNameError: there is no such column, or it cannot be left out.
         """
-        if not parts:
-            raise DataError("nothing to concatenate: give at least one Trajectories")
-        names = [set(part.columns()) for part in parts]
-        for part, own in zip(parts, names, strict=True):
-            if own != names[0]:
-                raise DataError(f"{part.name} and {parts[0].name} differ in their columns: {sorted(own ^ names[0])}")
-            if not _same_range(part.action_range, parts[0].action_range):
-                raise DataError(f"{part.name} and {parts[0].name} declare different ranges of actions")
-        shift = np.cumsum([0] + [part.steps for part in parts])
-        joined: dict[str, Any] = {name: _join(name, parts) for name in names[0] if name != "offsets"}
-        starts = [part.offsets[:-1] + offset for part, offset in zip(parts, shift, strict=False)]
-        extras = {name.removeprefix("extras/"): joined.pop(name) for name in list(joined) if name.startswith("extras/")}
-        offsets = np.concatenate([*starts, shift[-1:]]).astype(np.int64)
-        notes = dict.fromkeys(note for part in parts for note in part.provenance.notes)
-        provenance = replace(parts[0].provenance, notes=tuple(notes))
-        return replace(parts[0], offsets=offsets, extras=extras, provenance=provenance, **joined)
+        can = (
+            set(self.keys()) - {"observations", "next_observations", "terminations", "truncations"} | self.extras.keys()
+        )
+        if wrong := set(names) - can:
+            raise UnknownNameError(f"column of {self.name} that can be left out", min(wrong), can)
+        gone: dict[str, Any] = {name: None for name in names if name in ("actions", "rewards")}
+        gone |= {"action_range": None} if "actions" in names else {}
+        return replace(self, extras={n: c for n, c in self.extras.items() if n not in names}, **gone)
+
+    def concatenate(self, *others: Trajectories | Sequence[Trajectories]) -> Trajectories:
+        """These episodes and then those of the others, as `offbench.concatenate` joins them; ``a + b`` for two."""
+        return offbench.concatenate(self, *others)
+
+    def __add__(self, other: Trajectories) -> Trajectories:
+        return offbench.concatenate(self, other) if isinstance(other, Trajectories) else NotImplemented
+
+    # ---------------------------------------------------------------- views and spaces
+
+    def transitions(self, **options: Any) -> offbench.Transitions:
+        """The view of single steps, batch by batch: `offbench.Transitions`, which lists the options."""
+        return offbench.Transitions(self, **options)
+
+    def sequences(self, context: int = 20, **options: Any) -> offbench.Sequences:
+        """The view of windows of ``context`` steps: `offbench.Sequences`, which lists the options."""
+        return offbench.Sequences(self, context, **options)
+
+    @property
+    def observation_space(self) -> Space[Any]:
+        """The space of Gymnasium that observations lie in; data declare no bounds for them."""
+        return spaces.space_of(self.observations)
+
+    @property
+    def action_space(self) -> Space[Any]:
+        """The space of Gymnasium that actions lie in: bounded by ``action_range``, or by nothing where that is None.
+
+        Raises:
+            DataError: there are no actions.
+        """
+        if self.actions is None:
+            raise DataError(f"{self.name} has no actions, so that they have no space")
+        return spaces.space_of(self.actions, self.action_range)
+
+    def recover_environment(self) -> Env[Any, Any]:
+        """The environment that the data were recorded in: see `offbench.recover_environment`."""
+        return offbench.recover_environment(self)
 
     # ---------------------------------------------------------------- identity and print
 
     @property
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest."""
-        sha = hashlib.sha256()
         columns = self.columns()
         if self.action_range is not None:
             columns["action_low"], columns["action_high"] = self.action_range
-        for name in sorted(columns):
-            column = columns[name]
-            little = column.dtype.newbyteorder("<")
-            sha.update(f"{name} {little.str} {column.shape}\n".encode())
-            sha.update(np.ascontiguousarray(column, dtype=little).data)
-        return sha.hexdigest()
+        return digest_of(columns)
 
     def noted(self, *notes: str, **origin: Any) -> Trajectories:
         """The same with further notes in the provenance, and with what is named replaced there."""
@@ -276,70 +341,10 @@ class Trajectories:
 
     def summary(self) -> str:
         """A printed description: sizes, return quartiles, lengths, columns and what the source lacked."""
-        assert self.final_observations is not None
-        lengths = self.lengths
-        lines = [f"{self.provenance.dataset or 'trajectories'}: {len(self):,} episodes, {self.steps:,} steps"]
-        if len(self):
-            inside = len(self.inner_terminations)
-            ends = int(self.terminations.sum()) - inside, int(self.truncations.sum())
-            lines.append(f"  lengths   {lengths.min()} to {lengths.max()}, mean {lengths.mean():.1f}")
-            lines.append(f"  ends      {ends[0]} terminated, {ends[1]} truncated, {len(self) - sum(ends)} cut off")
-            if inside:
-                lines.append(f"  inside    {inside} steps terminate in episodes that go on")
-        if self.rewards is not None and len(self):
-            marks = " ".join(f"{value:.1f}" for value in np.quantile(self.returns, [0, 0.25, 0.5, 0.75, 1]))
-            lines.append(f"  returns   mean {self.returns.mean():.1f}, quartiles {marks}")
-        lines.append("  columns   " + ", ".join(f"{n} {c.dtype}{list(c.shape[1:])}" for n, c in self.columns().items()))
-        absent = [name for name in ("actions", "rewards") if getattr(self, name) is None]
-        if absent:
-            lines.append("  without   " + ", ".join(absent))
-        lines += [f"  note      {note}" for note in self.provenance.notes]
-        return "\n".join(lines)
+        returns, inside = None if self.rewards is None else self.returns, len(self.inner_terminations)
+        return describing.describe(self.provenance, self.columns(), returns, inside, self.action_range)
 
     __str__ = summary
 
     def __repr__(self) -> str:
         return f"Trajectories({self.name}, episodes={len(self)}, steps={self.steps})"
-
-
-def read_only(column: Array | None) -> Array | None:
-    """A view that cannot be written through; the caller's own array stays as it is."""
-    if column is None:
-        return None
-    view = column.view()
-    view.flags.writeable = False
-    return view
-
-
-def _share(fraction: float, count: int) -> int:
-    """floor(fraction * count) for the fraction as it is written: 0.29 of 100 is 29, although 0.29 * 100 < 29."""
-    return int(round(fraction * count, 9))
-
-
-def _rows(first: Array, last: Array) -> slice | Array:
-    """Row numbers of the half-open ranges [first, last): a slice, hence a view, where the ranges touch."""
-    if len(first) and np.array_equal(first[1:], last[:-1]):
-        return slice(int(first[0]), int(last[-1]))
-    sizes = last - first
-    inner = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    rows: Array = np.repeat(first, sizes) + inner
-    return rows
-
-
-def _same_range(one: tuple[Array, Array] | None, other: tuple[Array, Array] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _join(name: str, parts: Sequence[Trajectories]) -> Array:
-    columns = [part.columns()[name] for part in parts]
-    longer = {len(column) != part.steps for column, part in zip(columns, parts, strict=True) if part.steps}
-    if name.startswith("extras/") and len(longer) > 1:
-        raise DataError(f"{name} has one row a step in some parts and T+1 rows an episode in others")
-    for part, column in zip(parts, columns, strict=True):
-        if column.shape[1:] != columns[0].shape[1:]:
-            raise DataError(
-                f"{name} of {part.name} has shape {column.shape[1:]} a row, of {parts[0].name} {columns[0].shape[1:]}"
-            )
-    return np.concatenate(columns)

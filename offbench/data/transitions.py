@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int, Int64, Shaped
 from torch import Tensor
 
 from offbench.basis.shapes import Array
+from offbench.data.frames import shared_tensor
 from offbench.data.scaling import STATE_EPSILON, ActionRange, RewardTransform, Scaling
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
@@ -151,6 +152,14 @@ class Transitions:
         found: Array = column[rows.cpu().numpy()]
         return found
 
+    def __getitem__(self, index: int | list[int] | Int[Tensor, " transitions"]) -> dict[str, Tensor]:
+        """One transition, or a row for each of several, as `batch` gives them, by name: for ``torch.utils.data``.
+
+        Raises:
+            IndexError: there is no such transition.
+        """
+        return row_of(self.batch, checked_indices(index, len(self)))
+
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> Batch:
         """The transitions at ``indices``, scaled and in ``dtype``."""
         sources = self.sources[indices]
@@ -166,6 +175,11 @@ class Transitions:
             return batch
         following = self._scaled_actions((steps + 1).clamp(max=len(self.actions) - 1))
         return batch._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
+
+    def rescale(self, scaling: Scaling, normalise_states: bool, reward_transform: RewardTransform) -> None:
+        """Scale batches otherwise, as where these are a part of the data that a learner sees."""
+        self.scaling, self.transforms = scaling, scaling.transforms(normalise_states, reward_transform)
+        self._numbers = self._changing_numbers()
 
     def _scaled_states(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch observation"]:
         states = self.observations[rows].to(self.dtype)
@@ -200,18 +214,26 @@ class Transitions:
         return {name: [self._tensor(number).to(self.dtype) for number in pairs[name]] for name in names}
 
     def _tensor(self, column: Array) -> Tensor:
-        """The column on the device, and on a CPU the very same memory, unless torch cannot read it as it lies there."""
-        dtype = np.dtype(np.float64) if column.dtype.itemsize > 8 else column.dtype.newbyteorder("=")
-        return torch.from_numpy(np.asarray(_Readable(np.require(column, dtype, ["C", "A"])))).to(self.device)
+        """The column on the device, and on a CPU the very same memory."""
+        return shared_tensor(column).to(self.device)
 
 
-class _Readable:
-    """An array for torch, which has no tensors that are only read and warns of arrays that are; nothing writes here."""
+def checked_indices(index: int | list[int] | Int[Tensor, " transitions"], count: int) -> Int[Tensor, " *transitions"]:
+    """The numbers as a tensor, those from the end resolved; an IndexError where one is not among ``count``."""
+    numbers = torch.as_tensor(index)
+    if (
+        numbers.dtype.is_floating_point
+        or numbers.dtype == torch.bool
+        or ((numbers < -count) | (numbers >= count)).any()
+    ):
+        raise IndexError(f"{index} is no number, or list of numbers, of the {count} that there are")
+    return torch.where(numbers < 0, numbers + count, numbers)
 
-    def __init__(self, column: Array) -> None:
-        self.column = column  # whose memory it is
-        address, _ = column.__array_interface__["data"]
-        self.__array_interface__ = column.__array_interface__ | {"data": (address, False)}
+
+def row_of(batch: Callable[[Tensor], Any], indices: Int[Tensor, " *transitions"]) -> dict[str, Tensor]:
+    """What ``batch`` gives at the indices, of any shape, by name, without what is no tensor."""
+    given = batch(indices.reshape(1, -1))._asdict()
+    return {n: v[0].reshape((*indices.shape, *v.shape[2:])) for n, v in given.items() if isinstance(v, Tensor)}
 
 
 def check_vectors(t: Trajectories, wanted: str) -> None:

@@ -22,6 +22,7 @@ from offbench.dynamics.worlds import Moment
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam
 from offbench.nn.diffusion import Diffusion, NoiseNetwork
+from offbench.nn.gradients import gradient
 from offbench.nn.mlp import Parameters
 from offbench.nn.noise import standard_normal, uniform
 
@@ -130,15 +131,15 @@ def fit_behaviour(
         warmup=config.warmup,
     )
     keys = torch.tensor(list(seeds), dtype=torch.int64, device=view.device)
-    gradient = torch.func.grad_and_value(lambda trained, *batch: behaviour.losses(trained, *batch).sum())
     every, total = max(1, config.updates // REPORTS), torch.zeros((), device=view.device)
     for update in range(config.updates):
-        gradients, loss = gradient(parameters, *_batch(view, config, keys, update))
-        adam.update(parameters, gradients)
+        batch = _batch(view, config, keys, update)
+        found, loss = gradient(lambda trained, batch=batch: behaviour.losses(trained, *batch).sum(), parameters)  # type: ignore[misc]
+        adam.update(parameters, found)
         decay = average_decay(update)
         for name, value in averaged.items():
             value.lerp_(parameters[name], 1 - decay)
-        total += loss.detach()
+        total += loss
         if (update + 1) % every == 0:
             mean = float(total) / len(seeds) / every  # the only number that is waited for
             if not math.isfinite(mean):

@@ -25,6 +25,7 @@ from offbench.dynamics.network import SMALLEST_STD, DynamicsNetwork, trainable
 from offbench.dynamics.value_aware import Loss, check_gradients, value_losses
 from offbench.errors import OffbenchError
 from offbench.nn.adam import Adam
+from offbench.nn.gradients import gradient
 from offbench.nn.mlp import Parameters
 from offbench.nn.random import stream
 
@@ -284,12 +285,14 @@ def _descend(
     """One step of each member on rows of its own sample."""
     fixed = {name: value for name, value in parameters.items() if name.startswith("input.")}
 
-    def loss(trained: Parameters, x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+    x, y, weights = columns.at(rows)
+
+    def loss(trained: Parameters) -> Tensor:
         if weights is None:
             return network.losses(fixed | trained, x, y).sum()
         return value_losses(network.heads(fixed | trained, x)[0], y, weights, config.loss).sum()
 
-    gradients = torch.func.grad(loss)(trainable(parameters), *columns.at(rows))
+    gradients, _ = gradient(loss, trainable(parameters))
     for layer in range(network.layers):
         name = f"layer{layer}.weight"
         decay = config.weight_decay[min(layer, len(config.weight_decay) - 1)]

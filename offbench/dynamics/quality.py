@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import Tensor
 
 from offbench.basis.shapes import Array
@@ -55,7 +55,7 @@ def quality(view: Transitions, config: DynamicsConfig, fitted: Fitted, seeds: Se
             Quality(
                 ((truth - means.mean(0)) ** 2).mean(0).sqrt().numpy(),
                 change.std(0, correction=0).numpy(),
-                np.array([(ratio <= norm.ppf(0.5 + level / 2)).mean() for level in LEVELS]),
+                np.array([(ratio <= ndtri(0.5 + level / 2)).mean() for level in LEVELS]),
             )
         )
     return found

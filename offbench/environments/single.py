@@ -64,6 +64,23 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
     return environment
 
 
+def make_by_id(environment: str) -> gymnasium.Env[Any, Any]:
+    """The environment of that id, with the time limit that Gymnasium gives it.
+
+    Raises:
+        OffbenchError: Gymnasium does not know or cannot make it.
+    """
+    if environment not in gymnasium.registry:
+        _register_robotics()
+    try:
+        with _quiet():
+            made: gymnasium.Env[Any, Any] = gymnasium.make(environment, disable_env_checker=True)
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OffbenchError(f"environment {environment} cannot be made: {reason}") from error
+    return made
+
+
 def _named(environment: str) -> str | EnvSpec:
     """What Gymnasium makes an environment of: an id, or the spec of the class that ``module:Class`` names."""
     if not names_object(environment):

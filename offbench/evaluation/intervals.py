@@ -24,10 +24,10 @@ Ends = tuple[Any, Any]
 
 def student(scores: Float64[Array, "*sets seeds"], level: float = 0.95) -> Ends:
     """Student t: mean -+ t(n - 1) std / sqrt(n), exact for normal scores; at least two seeds."""
-    from scipy import stats
+    from scipy.special import stdtrit  # scipy.stats, which has it as t.ppf, takes a second to import
 
     seeds = scores.shape[-1]
-    quantile = float(stats.t.ppf(0.5 + level / 2, df=seeds - 1))
+    quantile = float(stdtrit(seeds - 1, 0.5 + level / 2))
     means, margin = scores.mean(axis=-1), quantile * scores.std(axis=-1, ddof=1) / math.sqrt(seeds)
     return means - margin, means + margin
 
@@ -44,7 +44,7 @@ def bca(scores: Float64[Array, "*sets seeds"], level: float = 0.95, repetitions:
 
     Where all scores are equal, both ends are that score.
     """
-    from scipy import stats
+    from scipy.special import ndtr, ndtri
 
     means = np.sort(scores @ _shares(scores.shape[-1], repetitions).T, axis=-1)
     centre = scores.mean(axis=-1, keepdims=True)
@@ -58,11 +58,11 @@ def bca(scores: Float64[Array, "*sets seeds"], level: float = 0.95, repetitions:
     # Draws that equal the mean are counted half on each side; rounding must not decide on which.
     slack = 1e-9 * np.abs(scores).max(axis=-1, keepdims=True)
     below = ((means < centre - slack).mean(axis=-1) + (means <= centre + slack).mean(axis=-1)) / 2
-    bias = stats.norm.ppf(np.clip(below, 0.5 / repetitions, 1 - 0.5 / repetitions))
+    bias = ndtri(np.clip(below, 0.5 / repetitions, 1 - 0.5 / repetitions))
     ends = []
     for share in (0.5 - level / 2, 0.5 + level / 2):
-        moved = bias + stats.norm.ppf(share)
-        place = stats.norm.cdf(bias + moved / (1 - acceleration * moved))
+        moved = bias + ndtri(share)
+        place = ndtr(bias + moved / (1 - acceleration * moved))
         ends.append(_at(means, place))
     return ends[0], ends[1]
 

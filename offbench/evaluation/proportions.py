@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95) -> Ends:
     """Wilson's score interval (1927) of the chance of a success, for independent trials, each (sets...)."""
-    from scipy import stats
+    from scipy.special import ndtri
 
     count, number = _checked(successes, trials)
-    z2 = float(stats.norm.ppf(0.5 + level / 2)) ** 2
+    z2 = float(ndtri(0.5 + level / 2)) ** 2
     centre = (count + z2 / 2) / (number + z2)
     margin = np.sqrt(z2 * (count * (number - count) / number + z2 / 4)) / (number + z2)
     return np.clip(centre - margin, 0.0, 1.0), np.clip(centre + margin, 0.0, 1.0)
@@ -32,13 +32,13 @@ def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95)
 
 def clopper_pearson(successes: npt.ArrayLike, trials: npt.ArrayLike, level: float = 0.95) -> Ends:
     """Clopper and Pearson's exact interval (1934), for independent trials, each (sets...); fractions are allowed."""
-    from scipy import stats
+    from scipy.special import betaincinv
 
     count, number = _checked(successes, trials)
     tail = (1 - level) / 2
     with np.errstate(invalid="ignore"):
-        low = np.where(count > 0, stats.beta.ppf(tail, count, number - count + 1), 0.0)
-        high = np.where(count < number, stats.beta.ppf(1 - tail, count + 1, number - count), 1.0)
+        low = np.where(count > 0, betaincinv(count, number - count + 1, tail), 0.0)
+        high = np.where(count < number, betaincinv(count + 1, number - count, 1 - tail), 1.0)
     return low[()], high[()]
 
 
@@ -55,7 +55,7 @@ def clustered(
         trials: episodes of each seed, at least two seeds.
         level: coverage.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     count, number = _checked(successes, trials)
     seeds = count.shape[-1]
@@ -68,7 +68,7 @@ def clustered(
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = np.where(variance > 0, share * (1 - share) / variance, np.inf)
     quantile = 0.5 + level / 2
-    ratio = stats.t.ppf(quantile, np.maximum(total - 1, 1)) / stats.t.ppf(quantile, seeds - 1)
+    ratio = stdtrit(np.maximum(total - 1, 1), quantile) / stdtrit(seeds - 1, quantile)
     counted = np.minimum(np.minimum(effective, total) * ratio**2, total)
     return clopper_pearson(share * counted, counted, level)
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
 
 SCHEMA_VERSION = 1
+# How the algorithm is called of a policy that was trained elsewhere, so that no table takes it for one of ours.
+ELSEWHERE = " (elsewhere)"
 # The libraries that compute: results under two versions of them are not averaged.
 NUMERIC = ("numpy", "torch")
 
@@ -125,6 +127,8 @@ class RunRecord(_Strict):
 
     Attributes:
         schema_version: version of this layout.
+        trained: by offbench, or elsewhere: then offbench knows the episodes alone, and all else is empty or as somebody
+            said. The name of the algorithm ends in ``(elsewhere)``.
         algorithm: registered name or ``module:Class``.
         algorithm_digest: SHA-256 of the algorithm's source.
         code_digest: SHA-256 of all further code of offbench that the numbers depend on, empty where it is not known.
@@ -152,6 +156,7 @@ class RunRecord(_Strict):
     """
 
     schema_version: Literal[1] = 1
+    trained: Literal["here", "elsewhere"] = "here"
     algorithm: Name
     algorithm_digest: Digest
     code_digest: Digest | Literal[""] = ""
@@ -180,6 +185,8 @@ class RunRecord(_Strict):
     def _parts_agree(self) -> Self:
         if self.config_digest != digest_of(self.config):
             raise ValueError("config_digest is not the digest of config")
+        if self.algorithm.endswith(ELSEWHERE) != (self.trained == "elsewhere"):
+            raise ValueError(f"the algorithm's name ends in {ELSEWHERE.strip()!r} where it was trained elsewhere")
         if self.created.tzinfo is None:
             raise ValueError("created has no time zone")
         for name, steps in (

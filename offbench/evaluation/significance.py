@@ -59,7 +59,7 @@ def combined_t(
     Student's paired interval for one sample of differences, Welch's for two samples with weights 1 and -1, and that of
     a mean over tasks for equal weights. Each sample has two values at least.
     """
-    from scipy import stats
+    from scipy.special import stdtr, stdtrit
 
     sizes = np.array([values.size for values in samples])
     if (sizes < 2).any():
@@ -71,8 +71,8 @@ def combined_t(
         return (centre, centre), 1.0 if centre == 0 else 0.0
     degrees = variance**2 / float((parts**2 / (sizes - 1)).sum())
     error = math.sqrt(variance)
-    margin = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
-    return (centre - margin, centre + margin), float(2 * stats.t.sf(abs(centre) / error, degrees))
+    margin = float(stdtrit(degrees, 0.5 + level / 2)) * error
+    return (centre - margin, centre + margin), float(2 * stdtr(degrees, -abs(centre) / error))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -41,6 +41,7 @@ class _Contents:
         arrays: bounds of actions and offsets, by path.
         present: names at the root, or the roles that they have.
         unread: names that nobody reads, each with the reason where that is not plain.
+        policy: whether there is one in the metadata.
     """
 
     columns: dict[str, Array] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class _Contents:
     arrays: dict[str, Array] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
+    policy: bool = False
 
 
 def recognises(source: Source) -> bool:
@@ -97,7 +99,10 @@ def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
 def _describe(contents: _Contents) -> list[str]:
     """Notes on what the file lacks, its metadata and what was left unread."""
     notes = lacking(contents.present, "infos", "metadata")
-    notes += [f"metadata/{name} is {value}" for name, value in contents.metadata.items()]
+    if contents.metadata:
+        notes.append(f"the file says: {', '.join(f'{name} {value}' for name, value in contents.metadata.items())}")
+    if contents.policy:
+        notes.append("the file also holds a policy, with which offbench data regenerate records")
     notes += described(contents.names)
     notes += not_read(contents.unread)
     return notes
@@ -115,7 +120,7 @@ def _read_root(path: Path, file: Any) -> _Contents:
         elif name == "infos" and isinstance(item, h5py.Group):
             others |= below(path, item, "infos/", set())
         elif name == "metadata" and isinstance(item, h5py.Group):
-            contents.metadata = _read_metadata(path, item)
+            contents.metadata = _read_metadata(path, item, contents)
             found = {name: item.get(name.removeprefix("metadata/")) for name in (*_RANGE, _OFFSETS)}
             metadata = {n: array for n, array in found.items() if isinstance(array, h5py.Dataset) and array.shape}
         else:
@@ -132,17 +137,18 @@ def _read_root(path: Path, file: Any) -> _Contents:
     return contents
 
 
-def _read_metadata(path: Path, group: Any) -> dict[str, str]:
-    """Numbers and texts directly in the group, as they are printed; groups in it are named only."""
+def _read_metadata(path: Path, group: Any, contents: _Contents) -> dict[str, str]:
+    """Numbers and texts directly in the group, as they are printed; other groups than a policy are left unread."""
     found: dict[str, str] = {}
     for name, item in items(path, group, "metadata/"):
         if isinstance(item, h5py.Group):
-            found[name] = f"a group of {len(item)}"
+            contents.policy |= name == "policy"
+            contents.unread += [] if name == "policy" else [repr(f"metadata/{name}")]
         elif isinstance(item, h5py.Dataset) and item.shape == () and not item.is_virtual and not item.external:
             text = h5py.check_string_dtype(item.dtype)
             if text is not None and text.length is None:
                 # Kept in a heap on which HDF5 2.0 searches for ever where it is damaged; published files have none.
-                found[name] = "a text of variable length, which is not read"
+                contents.unread.append(f"{f'metadata/{name}'!r} (a text of variable length)")
             elif text is not None or item.dtype.kind in "fiub":
                 value = item.asstr(errors="replace")[()] if text is not None else item[()].item()
                 found[name] = repr(value)[:_LONGEST_TEXT]  # repr: a foreign text may hold terminal commands

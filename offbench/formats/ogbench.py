@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from offbench.basis.shapes import Array
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.npz import read_arrays
@@ -71,7 +72,7 @@ def read_ogbench(path: Path | str) -> Trajectories:
     files = _parts(path, tuple(sorted(entry.name for entry in path.iterdir())))
     if not files:
         raise DataError(f"{path} has no .npz file of OGBench; the folder of a dataset would be right")
-    whole = Trajectories.concatenate([_read_file(each) for each in files])
+    whole = concatenate([_read_file(each) for each in files])
     left = sum(1 for entry in path.iterdir() if entry.stem.endswith(_VALIDATION))
     told = f"{len(files)} files are joined" + (f"; {left} of validation are left out" if left else "")
     return whole.noted(told, dataset=str(path))

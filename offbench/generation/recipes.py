@@ -17,6 +17,7 @@ from offbench.basis.shapes import Array
 from offbench.behaviours.controllers import MazeRunner, Noisy, Tour, UniformRandom
 from offbench.behaviours.ladder import folder, ladder, read_rung
 from offbench.behaviours.pendulum_controllers import PendulumSwingUp
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.environments.pointmaze import PointMazeSimulator
 from offbench.environments.protocol import ExactSimulator, Simulator
@@ -129,7 +130,7 @@ def behaviours(order: Order, rungs: Sequence[str]) -> Trajectories:
         exact = isinstance(simulator, ExactSimulator)
         parts.append(record_transitions(simulator, acting, share, [order.seed, number], tell, exact))
     simulator.close()
-    return parts[0] if len(parts) == 1 else Trajectories.concatenate(parts)  # which copies
+    return parts[0] if len(parts) == 1 else concatenate(parts)  # which copies
 
 
 def pendulum_swingup(order: Order, gain: float, noise: tuple[float, float]) -> Trajectories:
@@ -233,4 +234,4 @@ def _record_all(
         }
         parts.append(in_float32(replace(part, extras=extras)))
         order.progress(chosen.stop, order.episodes)
-    return Trajectories.concatenate(parts)
+    return concatenate(parts)

@@ -9,6 +9,7 @@ import numpy as np
 
 from offbench.basis.policy import Policy, tell
 from offbench.basis.shapes import Array
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.environments.protocol import ExactSimulator, Simulator
 from offbench.errors import OffbenchError
@@ -99,7 +100,7 @@ def record_transitions(
         parts.append(part)
         done += part.steps
         progress(min(done, transitions))
-    every = Trajectories.concatenate(parts)
+    every = concatenate(parts)
     # Whoever ends first is not an episode like any other, so none is left out for ending late.
     return every[: int(np.searchsorted(every.offsets[1:], transitions)) + 1]
 

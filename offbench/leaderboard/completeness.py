@@ -14,7 +14,6 @@ from offbench.basis.plain import plain
 from offbench.catalog.cards import card
 from offbench.catalog.loading import load
 from offbench.catalog.store import is_cached
-from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.errors import OffbenchError
@@ -46,7 +45,7 @@ def task_of(entry: SuiteTask) -> Task:
 
 def check_complete(contents: Contents, suite: Suite) -> str:
     """Every task, every seed from 0 without a gap, every update and episode of the suite, and nothing else."""
-    known = {task.dataset for task in suite.tasks}
+    known = {task.learned for task in suite.tasks}
     strangers = sorted({dataset for dataset, _ in contents.records} - known)
     if strangers:
         raise OffbenchError(f"the entry has records of {plain(strangers[0])}, which {suite.name} does not have")
@@ -94,10 +93,8 @@ def check_data(contents: Contents, suite: Suite) -> str:
             raise OffbenchError(f"the seeds on {task.dataset} learned from different data; one digest would be right")
         if found.recipe is not None:
             generated.append(task.dataset)
-        elif is_cached(found):
-            data = load(task.dataset)
-            if isinstance(data, Trajectories) and records[0].dataset_digest != data.digest:
-                raise OffbenchError(f"the runs on {task.dataset} learned from data of another digest than the card's")
+        elif is_cached(found) and records[0].dataset_digest != load(task.learned).digest:
+            raise OffbenchError(f"the runs on {task.dataset} learned from data of another digest than the card's")
     note = "; generated data differ between machines, so that their content is not compared" if generated else ""
     return f"revisions are those of the suite{note}"
 
@@ -153,6 +150,8 @@ def check_method(contents: Contents, suite: Suite) -> str:
     """One algorithm, on each dataset one code and configuration, and ours unchanged where it is called as ours."""
     entry = contents.entry
     for record in contents.records.values():
+        if record.trained != "here":
+            raise OffbenchError(f"{where(record)} was trained elsewhere; an entry is what offbench trained and scored")
         if record.algorithm != entry.algorithm:
             raise OffbenchError(
                 f"{where(record)} was trained by {plain(record.algorithm)}; the entry says {plain(entry.algorithm)}"

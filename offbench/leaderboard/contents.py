@@ -35,7 +35,7 @@ class Contents:
 
     def of(self, task: SuiteTask) -> list[RunRecord]:
         """The records of one task of a suite, by seed."""
-        return [record for (dataset, _), record in sorted(self.records.items()) if dataset == task.dataset]
+        return [record for (dataset, _), record in sorted(self.records.items()) if dataset == task.learned]
 
     def policy_digest(self, key: Key) -> str | None:
         """SHA-256 of a policy, where there is one."""

@@ -131,7 +131,7 @@ Chosen = dict[SuiteTask, dict[int, Run]]  # the run of each seed
 def _chosen(runs: Sequence[Run], suite: Suite) -> Chosen:
     """The runs by task and seed; others, on datasets that the suite does not have, are refused."""
     chosen: Chosen = {task: {} for task in suite.tasks}
-    by_dataset = {task.dataset: task for task in suite.tasks}
+    by_dataset = {task.learned: task for task in suite.tasks}
     for run in runs:
         for record in run.records:
             task = by_dataset.get(record.dataset)

@@ -11,7 +11,6 @@ import math
 from collections import Counter
 
 import numpy as np
-from scipy import stats
 
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
@@ -112,6 +111,8 @@ def _check_spread(dataset: str, returns: list[Array]) -> None:
         raise OffbenchError(f"all episodes of a seed on {dataset} have one return; chance makes no such returns")
     weights = 1 / errors
     centre = (weights * means).sum() / weights.sum()
+    from scipy import stats
+
     if (weights * (means - centre) ** 2).sum() < stats.chi2.ppf(RARE, len(means) - 1):
         raise OffbenchError(
             f"the means of the seeds on {dataset} lie closer together than chance lets those of {counts.min()} "
@@ -148,6 +149,8 @@ def _copied(one: RunRecord, other: RunRecord) -> bool:
     same_task = one.task is not None and other.task is not None and one.task.name == other.task.name
     if same_task and a.environment_seeds[:count] == b.environment_seeds[:count]:
         return bool((x == y).all())  # a start that is hard for one policy is hard for another
+    from scipy import stats
+
     return _correlation(x, y) > COPIED and _correlation(stats.rankdata(x), stats.rankdata(y)) > RANKED
 
 

@@ -102,7 +102,7 @@ def retrain(
     trained = {}
     for task in suite.tasks:
         say(f"training on {task.dataset}")
-        data = load(task.dataset)
+        data = load(task.learned)
         if not isinstance(data, Trajectories):
             raise OffbenchError(f"{task.dataset} is a split, on which nothing is trained anew")
         trained[task.dataset] = _trained(contents.of(task), data, suite, task, retraining, secret)

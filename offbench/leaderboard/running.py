@@ -58,7 +58,7 @@ def method(text: str) -> Method:
             raise OffbenchError(f"{part!r} in the method {text!r} is no name=value of its own; bc,top_fraction=0.1 is")
         changes[key] = _read(value)
     registry.configure(registry.find(name), "", changes)
-    return Method(name, changes)
+    return Method(registry.name_of(name), changes)
 
 
 def with_preset(method: Method, dataset: str) -> Method:
@@ -152,7 +152,7 @@ class Job:
             return None
         manifest = files.manifest()
         found = manifest.plan
-        wanted = (self.method.algorithm, self.task.dataset, self.task.revision, self.steps, self.episodes)
+        wanted = (self.method.algorithm, self.task.learned, self.task.revision, self.steps, self.episodes)
         has = (found.algorithm, found.dataset, found.dataset_revision, found.steps, found.episodes)
         if has != wanted or found.seeds != list(range(self.seeds)):
             raise OffbenchError(
@@ -177,19 +177,14 @@ class Job:
         """
         # Imported here because it pulls in the simulators and torch, which listing what is left does without.
         from offbench.catalog.loading import load
-        from offbench.data.trajectories import Trajectories
+        from offbench.data.learned import whole
         from offbench.training.run import train
 
-        data = load(self.data or self.task.dataset)
-        if self.task.preferences is not None or not isinstance(data, Trajectories):
+        data = load(self.data or self.task.learned)
+        revision = whole(data).provenance.revision
+        if revision != self.task.revision:
             raise OffbenchError(
-                f"{self.task.dataset} is learned from {'preferences' if self.task.preferences else 'in two parts'}, "
-                "which no method of offbench takes yet; docs/suites.md says how to load it for one of your own"
-            )
-        if data.provenance.revision != self.task.revision:
-            raise OffbenchError(
-                f"{self.task.dataset} has revision {data.provenance.revision} here, and the suite is scored on "
-                f"{self.task.revision}"
+                f"{self.task.dataset} has revision {revision} here, and the suite is scored on {self.task.revision}"
             )
         train(
             self.method.algorithm,

@@ -140,8 +140,8 @@ def _cell(records: Sequence[RunRecord], seeds: int) -> Cell:
 
 
 def _standing(suite: Suite, result: Result, of_team: int) -> Standing:
-    wanted = {task.dataset for task in suite.tasks}
-    found = {name: cell for name, cell in cells_of(result.records, suite.seeds).items() if name in wanted}
+    named = {task.learned: task.dataset for task in suite.tasks}
+    found = {named[name]: cell for name, cell in cells_of(result.records, suite.seeds).items() if name in named}
     covered = sum(cell.complete for cell in found.values())
     whole = covered == len(suite.tasks)
     return Standing(

@@ -68,6 +68,18 @@ class SuiteTask(_Strict):
         return self.dataset.partition("?")[0]
 
     @property
+    def learned(self) -> str:
+        """The id of what is learned from, as records have it: with the preferences that stand in the place of rewards.
+
+        It is what `offbench.catalog.loading.load` takes.
+        """
+        asked = self.preferences
+        if asked is None:
+            return self.dataset
+        ties = "" if asked.ties == 0 else f"&ties={'none' if asked.ties is None else repr(asked.ties)}"
+        return f"{self.dataset}?preferences={asked.pairs}x{asked.length}{ties}&seed={asked.seed}"
+
+    @property
     def slug(self) -> str:
         """The dataset's id as the name of a folder."""
         return slug_of(self.dataset)

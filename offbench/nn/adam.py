@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from offbench.nn.mlp import Parameters
 
-Schedule = Literal["constant", "cosine"]
+# One of these, or a function from the share of the updates that are done to a factor of the learning rate.
+Schedule = Literal["constant", "cosine"] | Callable[[Float64[Tensor, ""]], Float64[Tensor, ""]]
 
 
 class Adam:
@@ -19,10 +21,11 @@ class Adam:
 
     Bias correction and epsilon as in torch.optim.Adam. The count of updates is a tensor, so that one compiled graph
     serves all of them. With ``schedule="cosine"`` the learning rate of update t (from 0) is lr (1 + cos(pi t /
-    total)) / 2; in the first ``warmup`` updates it is multiplied by (t + 1) / warmup. With ``weight_decay`` each update
-    first shrinks all parameters by rate * weight_decay (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101). With
-    ``coupled_decay`` that share of the parameters is added to their gradient (torch.optim.Adam's weight_decay). With
-    ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
+    total)) / 2; a function of one's own is given t / total, a float64 tensor, and gives the factor, in operations on
+    tensors alone. In the first ``warmup`` updates it is multiplied by (t + 1) / warmup. With ``weight_decay`` each
+    update first shrinks all parameters by rate * weight_decay (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101).
+    With ``coupled_decay`` that share of the parameters is added to their gradient (torch.optim.Adam's weight_decay).
+    With ``clip`` the gradient of each seed is scaled down to that norm where it is longer.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class Adam:
         rate = torch.full_like(self.count, self.learning_rate, dtype=torch.float64)
         if self.schedule == "cosine":
             rate = rate * 0.5 * (1 + torch.cos(math.pi * self.count.to(torch.float64) / self.total))
+        elif callable(self.schedule):
+            rate = rate * self.schedule(self.count.to(torch.float64) / self.total)
         if self.warmup > 0:
             rate = rate * ((self.count + 1).to(torch.float64) / self.warmup).clamp(max=1)
         return rate

@@ -11,10 +11,11 @@ import torch
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, Sizes
 from offbench.basis.cores import default_workers
+from offbench.basis.foreign import blamed
 from offbench.environments.own_tasks import chosen_task
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import RunRecord
+from offbench.evaluation.record import EvaluationRecord, RunRecord
 from offbench.evaluation.record_files import read_records
 from offbench.training.checks import check_count
 from offbench.training.export import write_onnx
@@ -37,7 +38,7 @@ class Run:
         records: one RunRecord a seed.
     """
 
-    def __init__(self, folder: Path, trust: bool = False) -> None:
+    def __init__(self, folder: str | Path, trust: bool = False) -> None:
         """Open the run in ``folder``.
 
         Args:
@@ -48,6 +49,7 @@ class Run:
         Raises:
             OffbenchError: the folder holds no run, or one that is not complete.
         """
+        folder = Path(folder).expanduser()
         self.folder, self.trust = folder, trust
         self._files = RunFolder(folder)
         self.manifest = self._files.manifest()
@@ -146,7 +148,7 @@ class Run:
 
 
 def evaluate(
-    run: str | Path,
+    run: str | Path | Run,
     *,
     episodes: int = 100,
     task: str | Path | Task | None = None,
@@ -157,7 +159,7 @@ def evaluate(
     """Score the final policies of a finished run on starts that its training never met.
 
     Args:
-        run: the run's folder.
+        run: the run, or its folder.
         episodes: episodes of each seed.
         task: name of the task, path of a TOML file, or the task itself; the run's own if None.
         target: return that the policies are asked for, if they are asked for one; the run's own if None.
@@ -175,7 +177,8 @@ def evaluate(
     """
     for name, value in (("episodes", episodes), ("workers", workers)):
         check_count(name, value)
-    opened = Run(Path(run), trust)
+    opened = run if isinstance(run, Run) else Run(Path(run), trust)
+    run = opened.folder
     opened.check_kept()
     plan = with_target(opened.manifest.plan, target)
     found = chosen_task(task) if task else plan.whole_task
@@ -188,16 +191,21 @@ def evaluate(
         notes += [note for note in task_remarks(found, _recorded(plan)) if note not in notes]
     scored = {"episodes": episodes, "group_size": 1, "device": "cpu", "compiled": False, "notes": notes}
     plan = plan.model_copy(update=scored)
-    groups = opened.groups(plan)
-    work = Updates(plan, groups, found)
-    count = _players(plan, work, found, workers)
-    with team(count, work, plan, found, groups) as doing:
-        if count:
-            evaluations = played(doing, plan, AFTER_TRAINING, plan.steps)
-        else:
-            evaluations = work.evaluate(AFTER_TRAINING, plan.steps)
+    with blamed(f"the evaluation of {plan.algorithm}"):
+        evaluations = _played(opened, plan, found, workers)
     progress = opened.manifest.progress.model_copy(update={"evaluations": [[one] for one in evaluations]})
     return make_records(plan, progress, found)
+
+
+def _played(opened: Run, plan: Plan, task: Task, workers: int | None) -> list[EvaluationRecord]:
+    """The episodes of the plan, which differs from that of the run in how it is scored."""
+    groups = opened.groups(plan)
+    work = Updates(plan, groups, task)
+    count = _players(plan, work, task, workers)
+    with team(count, work, plan, task, groups) as doing:
+        if count:
+            return played(doing, plan, AFTER_TRAINING, plan.steps)
+        return work.evaluate(AFTER_TRAINING, plan.steps)
 
 
 def _recorded(plan: Plan) -> str:

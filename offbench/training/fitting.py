@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from offbench.algorithms import registry
+from offbench.data.learned import Learned
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
@@ -32,7 +33,7 @@ from offbench.training.work import Job, Result
 class Fits:
     """Jobs of a run of a learner: to fit a seed and score it."""
 
-    def __init__(self, plan: Plan, found: Any, config: Any, data: Trajectories, task: Task | None) -> None:
+    def __init__(self, plan: Plan, found: Any, config: Any, data: Learned, task: Task | None) -> None:
         self.plan, self.found, self.config, self.data, self.task = plan, found, config, data, task
 
     def do(self, job: Job) -> Result:

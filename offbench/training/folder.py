@@ -78,7 +78,7 @@ class Manifest(Strict):
 
 # What a run writes, and what is left of it where it was killed in writing.
 _CHECKPOINT = re.compile(r"checkpoint-\d{9}\.safetensors")
-_LEFT = re.compile(rf"\.(manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json)\.\w{{8}}\.part")
+_LEFT = re.compile(rf"\.(manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json)\.\w{{8}}\.part|\.data-\d+-\w+\.part")
 
 
 class RunFolder:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
-from offbench.basis.policy import ObservingPolicy
+from offbench.basis.policy import ObservingPolicy, not_finite
 from offbench.basis.replay import Replayed
 from offbench.basis.shapes import Array
 from offbench.basis.sharing import bind, room
 from offbench.data.scaling import Scaling
+from offbench.errors import OffbenchError
 from offbench.nn.random import stream
 from offbench.training.compilation import Step
 
@@ -114,7 +115,16 @@ class GroupPolicy(ObservingPolicy):
                 else own[0].act(next(inputs))
                 for own in self.acting
             ]
-        return self.scaling.to_environment(torch.cat(actions).flatten(0, 1).cpu().numpy())
+        chosen = torch.cat(actions).cpu().numpy()
+        if not np.isfinite(chosen).all():
+            seed, wrong = next(
+                (seed, rows) for seed, rows in zip(self._seeds(), chosen, strict=True) if not np.isfinite(rows).all()
+            )
+            raise OffbenchError(f"the policy of seed {seed} gives actions that are not finite: {not_finite(wrong)}")
+        return self.scaling.to_environment(chosen.reshape(-1, chosen.shape[-1]))
+
+    def _seeds(self) -> list[int]:
+        return [seed for algorithm in self.algorithms for seed in algorithm.seeds]
 
     def observe(self, rewards: Array) -> None:
         """Hear the rewards (seeds * episodes,) of the last actions."""

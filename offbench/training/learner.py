@@ -6,7 +6,7 @@
 It may be written in any framework. Named as ``module:Mine``, or by an entry point in the group
 ``offbench.algorithms``, it is given whole trajectories and gives a policy; the harness does the rest. If the class is a
 dataclass, its fields are hyperparameters and flags. A class attribute ``requires`` names the columns that it learns
-from, actions and rewards if there is none.
+from, actions and rewards if there is none, or the kind of data: ``requires = (SemiSupervised,)``, ``(Preferences,)``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import torch
 
 from offbench.algorithms import registry
 from offbench.basis.foreign import foreign
-from offbench.basis.policy import ObservingPolicy, Policy
+from offbench.basis.policy import ObservingPolicy, Policy, not_finite
 from offbench.basis.shapes import Array
+from offbench.data.learned import Learned, whole
 from offbench.data.trajectories import Trajectories
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
@@ -55,7 +56,7 @@ class BarePolicy(Protocol):
 class Learner(Protocol):
     """Somebody else's algorithm."""
 
-    def fit(self, data: Trajectories, task: Task | None, seed: int, budget: Budget) -> BarePolicy:
+    def fit(self, data: Any, task: Task | None, seed: int, budget: Budget) -> BarePolicy:
         """Learn from ``data`` a policy for ``task``, where one is known; runs of other seeds are independent."""
         ...
 
@@ -90,7 +91,7 @@ class CheckedPolicy(ObservingPolicy):
                 f"the policy of {self.name} gave actions of shape {actions.shape}; {wanted} would be right"
             )
         if not np.isfinite(actions).all():
-            raise OffbenchError(f"the policy of {self.name} gave actions that are not finite")
+            raise OffbenchError(f"{self._whose} gave actions that are not finite: {not_finite(actions)}")
         return actions
 
     def reset(self, mask: Array) -> None:
@@ -111,9 +112,9 @@ class CheckedPolicy(ObservingPolicy):
         with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
             return hasattr(self.policy, method)
 
-    def _call(self, method: str, argument: Array) -> Any:
+    def _call(self, method: str, *arguments: Array) -> Any:
         with foreign(self._whose, lambda why: f"{self._whose} failed in {method}: {why}"):
-            return getattr(self.policy, method)(argument)
+            return getattr(self.policy, method)(*arguments)
 
 
 def _is_masked(answer: Any) -> bool:
@@ -122,13 +123,13 @@ def _is_masked(answer: Any) -> bool:
     return any(isinstance(part, np.ma.MaskedArray) for part in parts)
 
 
-def fit(found: Any, config: Any, data: Trajectories, task: Task | None, seed: int, budget: Budget) -> Policy:
+def fit(found: Any, config: Any, data: Learned, task: Task | None, seed: int, budget: Budget) -> Policy:
     """The policy that a learner fits with one seed.
 
     Args:
         found: the learner, as `registry.find` gives it.
         config: its hyperparameters, as `registry.configure` gives them.
-        data: trajectories, in the environment's units.
+        data: what it asks for, in the environment's units.
         task: what the policy will be scored in, where that is known.
         seed: of the run.
         budget: what may be spent.
@@ -151,7 +152,7 @@ def fit(found: Any, config: Any, data: Trajectories, task: Task | None, seed: in
         raise OffbenchError(
             f"the fit of {name} gave {gave}; an object with act(observations) that gives actions would be right"
         )
-    return CheckedPolicy(policy, name, action_size(data, task))
+    return CheckedPolicy(policy, name, action_size(whole(data), task))
 
 
 def _learner(found: Any, config: Any) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
 from offbench.algorithms import registry
 from offbench.algorithms.published import published_scores
-from offbench.catalog.cards import cards
+from offbench.catalog.recovering import recorded_environment as recorded_environment
+from offbench.catalog.recovering import recorded_in as recorded_in
+from offbench.catalog.recovering import recorded_task as recorded_task
 from offbench.data.trajectories import Trajectories
-from offbench.environments.task import Task, tasks
-from offbench.environments.task import task as find_task
+from offbench.environments.task import Task
 from offbench.environments.task_facts import clock
 from offbench.lint.ends import lint_ends
 
@@ -52,33 +51,6 @@ def task_remarks(task: Task, recorded: str) -> list[str]:
             "scores are none of the environment that was learned from"
         )
     return told
-
-
-def recorded_in(data: Trajectories) -> str:
-    """Id of the environment that data were recorded in: as they say, else that of their dataset's task; else empty."""
-    origin = data.provenance
-    if said := recorded_environment(origin.notes):
-        return said
-    known = cards().get(origin.like)
-    name = origin.task or (known.task if known else None)
-    return find_task(name).environment if name else ""
-
-
-def recorded_task(data: Trajectories) -> str | None:
-    """Name of the task of the environment, with no arguments, that data say they were recorded in; None if none is."""
-    said = recorded_environment(data.provenance.notes)
-    if f"recorded in {said}" not in data.provenance.notes:
-        return None
-    return next((each.name for each in tasks().values() if said in each.aliases), None)
-
-
-def recorded_environment(notes: Sequence[str]) -> str:
-    """Id of the environment that the notes of a reader name, empty where none does."""
-    found = [match[1] for note in notes if (match := _RECORDED.match(note))]
-    return found[0] if found else ""
-
-
-_RECORDED = re.compile(r"recorded in (\S+-v\d+)(?:\s|$)")
 
 
 def _family(environment: str) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 
 from offbench.algorithms import registry
 from offbench.basis.code import package_digest
-from offbench.basis.foreign import cause, staying
+from offbench.basis.foreign import blamed, staying, told_where
 from offbench.catalog.loading import load
+from offbench.data.learned import Learned, whole
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
-from offbench.errors import DataError, OffbenchError
+from offbench.errors import OffbenchError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
 from offbench.training.finished import Run, standing
@@ -35,14 +36,15 @@ from offbench.training.views import check_requirements, check_sizes, check_space
 from offbench.training.work import Updates, make_groups
 
 
-def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings: Any) -> Run:
+def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any) -> Run:
     """Train ``algorithm`` on ``dataset`` with several seeds at once and score it in a task.
 
     A learner (`offbench.training.learner`) is fitted with each seed instead, and each is scored once.
 
     Args:
         algorithm: registered name, ``module:Class`` or the class itself, of ours or of anything that has ``fit``.
-        dataset: dataset id, path of a file, or trajectories.
+        dataset: dataset id, path of a file, or the data themselves: trajectories, or what ``requires`` of the algorithm
+            asks for, `SemiSupervised` or `PreferenceData`.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
             checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
             algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
@@ -59,31 +61,31 @@ def train(algorithm: str | type, dataset: str | Path | Trajectories, **settings:
         except (Exception, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit of an algorithm, which would pass for success
-            raise OffbenchError(f"{registry.name_of(algorithm)} ended the run by {cause(error)}") from error
+            raise OffbenchError(f"{registry.name_of(algorithm)} ended the run by {told_where(error)}") from error
     return Run(folder, trust=True)
 
 
-def _trained(algorithm: str | type, dataset: str | Path | Trajectories, settings: dict[str, Any], here: Path) -> Path:
+def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dict[str, Any], here: Path) -> Path:
     """The folder of a run once it is trained, as whoever is at ``here`` named it; see `train`."""
     name = registry.name_of(algorithm)
     found = registry.find(name)
     check_names(found)
     given = settings.get("task")
     options, changes = parted(settings)
-    data = dataset if isinstance(dataset, Trajectories) else load(dataset)
-    if not isinstance(data, Trajectories):
-        raise DataError(f"{dataset} is a split into {type(data).__name__}; {name} learns from whole trajectories")
-    config = registry.configure(found, data.provenance.like or data.provenance.dataset, changes)
+    data = load(dataset) if isinstance(dataset, str | Path) else dataset
+    main = whole(data)
+    config = registry.configure(found, main.provenance.like or main.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
-    chosen = given or data.provenance.task or recorded_task(data)
+    chosen = given or main.provenance.task or recorded_task(main)
     request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
     check_requirements(found, data)
-    check_spaces(found, data)
-    plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
+    check_spaces(found, main)
+    with blamed(f"the run of {name}"):
+        plan, begin = _updates(request) if registry.is_algorithm(found) else _fits(request)
     named = options.output or default_folder(plan)
     folder = RunFolder(here / named)
-    with _told_as(named, folder.path), folder.claimed():
+    with _told_as(named, folder.path), folder.claimed(), blamed(f"the run of {name}"):
         going_on = _going_on(folder, plan, options)
         if not (going_on and folder.manifest().progress.complete):
             begin(folder, going_on or plan, going_on is not None)
@@ -111,9 +113,14 @@ class Request:
     algorithm: str
     found: Any
     config: Any
-    data: Trajectories
+    data: Learned
     task: Task | None
     options: Options
+
+    @property
+    def main(self) -> Trajectories:
+        """The trajectories that stand for the data."""
+        return whole(self.data)
 
     @property
     def device(self) -> str:
@@ -126,8 +133,8 @@ class Request:
             algorithm=self.algorithm,
             algorithm_digest=registry.source_digest(self.found),
             code_digest=package_digest(),
-            dataset=_name(self.data),
-            dataset_revision=self.data.provenance.revision,
+            dataset=_name(self.main),
+            dataset_revision=self.main.provenance.revision,
             dataset_digest=self.data.digest,
             task=self.task.name if self.task else None,
             own_task=own(self.task),
@@ -135,7 +142,7 @@ class Request:
             steps=self.options.steps,
             episodes=self.options.episodes,
             device=self.device,
-            notes=remarks(self.data, self.task, self.algorithm, self.found),
+            notes=remarks(self.main, self.task, self.algorithm, self.found),
             **parts,
         )
 
@@ -151,8 +158,8 @@ Begin = Callable[[RunFolder, Plan, bool], object]  # runs a plan in a folder, or
 def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
-    config = completed(request.config, data, task)
-    view = make_view(found, config, data, action_range(data, task), request.device, torch_dtype(options.dtype))
+    config = completed(request.config, request.main, task)
+    view = make_view(found, config, data, action_range(request.main, task), request.device, torch_dtype(options.dtype))
     cost = execution.measured(found, config, view, options, request.device)
     parts = {
         "config": json.loads(json.dumps(dataclasses.asdict(config))),  # as JSON would give it back: tuples are lists
@@ -192,14 +199,15 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
     given |= {"dtype": options.dtype != "float32", "compile": options.compile != "auto"}
     refuse_options(request.algorithm, given)
     if task is not None:
-        check_sizes(task, observation_size(data), action_size(data, task), "the dataset")
-    plan = request.plan(config=plain_config(found, config), **plan_parts(data, task, options.steps))
+        check_sizes(task, observation_size(request.main), action_size(request.main, task), "the dataset")
+    plan = request.plan(config=plain_config(found, config), **plan_parts(request.main, task, options.steps))
 
     def begin(folder: RunFolder, plan: Plan, resumed: bool) -> None:
         done = len(folder.manifest().progress.evaluations) if resumed else 0
         display = request.display(plan, plan.steps * done // len(plan.seeds))
         workers = _workers(execution.fitting_workers(plan, done, options), request, config, plan, display)
-        with team(workers, Fits(plan, found, config, data, task), plan, task, data=data, folder=folder) as doing:
+        fits = Fits(plan, found, config, data, task)
+        with team(workers, fits, plan, task, data=data, folder=folder) as doing:
             fitting = Fitting(plan, task, doing, folder, display)
             if resumed:
                 fitting.resume()

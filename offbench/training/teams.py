@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, TypeVar
 
 from offbench.algorithms import registry
 from offbench.basis.sharing import SharedMemory
-from offbench.data.trajectories import Trajectories
+from offbench.data.learned import Learned
 from offbench.environments.task import Task
-from offbench.formats import native
 from offbench.training.crew import Alone, Crew, Team
 from offbench.training.folder import RunFolder
 from offbench.training.group import Group
+from offbench.training.handing import handed
 from offbench.training.plan import Plan, config_of
 from offbench.training.work import Work
 
@@ -36,7 +34,7 @@ def team(
     plan: Plan,
     task: Task | None,
     groups: Sequence[Group] = (),
-    data: Trajectories | None = None,
+    data: Learned | None = None,
     folder: RunFolder | None = None,
 ) -> Iterator[Team]:
     """Whoever does ``work`` for the length of the block: this process, or ``workers`` if that is not 0.
@@ -68,7 +66,7 @@ def _crew(
     plan: Plan,
     task: Task | None,
     groups: Sequence[Group],
-    data: Trajectories | None,
+    data: Learned | None,
     folder: RunFolder | None,
 ) -> Iterator[Crew]:
     """Workers that are handed the states of the groups, the plan and the data."""
@@ -80,12 +78,13 @@ def _crew(
         "plan": plan.model_dump(mode="json"),
         "task": task and task.model_dump(mode="json"),
         "data": None,
-        "provenance": None if data is None else dataclasses.asdict(data.provenance),
         "memory": memory.descriptor,
         "bytes": memory.size,
     }
-    with _file(data, plan, folder) as path:
-        order["data"] = path and str(path)
+    with ExitStack() as stack:
+        if data is not None:
+            assert folder is not None
+            order["data"] = stack.enter_context(handed(data, plan.dataset_digest, folder.path))
         with _closed(Crew(workers, order, [memory.descriptor])) as crew:
             yield crew
 
@@ -96,22 +95,6 @@ def _closed(some: Closable) -> Iterator[Closable]:
         yield some
     finally:
         some.close()
-
-
-@contextmanager
-def _file(data: Trajectories | None, plan: Plan, folder: RunFolder | None) -> Iterator[Path | None]:
-    """A native file that holds the data: the one that they are mapped from, or one for the length of the block."""
-    found = None if data is None else native.file_of(data, plan.dataset_digest)
-    if data is None or found is not None:
-        yield found
-        return
-    assert folder is not None
-    scratch = folder.path / f".data-{os.getpid()}.part"  # a name that the next run in the folder clears away
-    try:
-        native.save(data, scratch)
-        yield scratch
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def obstacle(found: Any, config: Any, plan: Plan) -> str | None:

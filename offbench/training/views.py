@@ -11,6 +11,7 @@ import torch
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, View
 from offbench.basis.shapes import Array
+from offbench.data.learned import Kind, Learned, asked_for, check_kind, described, whole
 from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import check_vectors
@@ -21,19 +22,33 @@ from offbench.environments.task import Task
 from offbench.errors import DataError
 
 
-def requirements(found: Any) -> tuple[str, ...]:
-    """The columns that an algorithm or a learner learns from; actions and rewards where a learner does not say."""
-    required: tuple[str, ...] = getattr(found, "requires", Algorithm.requires)
-    return required
+def requirements(found: Any) -> tuple[Kind, tuple[str, ...]]:
+    """The kind of data and the columns that an algorithm or a learner learns from.
+
+    Where a learner does not say, these are whole trajectories with actions and rewards.
+
+    Raises:
+        OffbenchError: its ``requires`` names something else than columns and kinds of data.
+    """
+    required: tuple[str | type, ...] = getattr(found, "requires", Algorithm.requires)
+    return asked_for(required)
 
 
-def check_requirements(found: Any, data: Trajectories) -> None:
-    """Refuse data that lack a column which the algorithm or the learner learns from, with a DataError."""
-    wanted = requirements(found)
-    missing = [name for name in wanted if getattr(data, name, None) is None and name not in data.extras]
+def learns_from(found: Any) -> str:
+    """What an algorithm or a learner learns from, in words."""
+    kind, columns = requirements(found)
+    return ", ".join(filter(None, (described(kind), *columns)))
+
+
+def check_requirements(found: Any, data: Learned) -> None:
+    """Refuse data of another kind, or without a column which the algorithm or the learner learns from; a DataError."""
+    kind, wanted = requirements(found)
+    learner = getattr(found, "__name__", None) or type(found).__name__
+    check_kind(kind, data, learner)
+    main = whole(data)
+    missing = [name for name in wanted if getattr(main, name, None) is None and name not in main.extras]
     if missing:
-        name = data.provenance.dataset or "this dataset"
-        learner = getattr(found, "__name__", None) or type(found).__name__
+        name = main.provenance.dataset or "this dataset"
         raise DataError(f"{learner} learns from {' and '.join(wanted)}, and {name} has no {missing[0]}")
 
 
@@ -80,7 +95,7 @@ def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
 def make_view(
     algorithm: type[Algorithm],
     config: Any,
-    data: Trajectories,
+    data: Learned,
     action_range: tuple[Array, Array] | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,

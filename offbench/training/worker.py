@@ -9,22 +9,19 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from offbench.algorithms import registry
 from offbench.basis.compiler import keep_memory
-from offbench.basis.foreign import cause
+from offbench.basis.foreign import blamed, told_where
 from offbench.basis.sharing import SharedMemory
-from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.formats import native
 from offbench.training.fitting import Fits
 from offbench.training.group import Group
+from offbench.training.handing import received
 from offbench.training.plan import Plan, ScalingPlan, config_of, torch_dtype
 from offbench.training.views import make_view
 from offbench.training.work import Updates, Work, make_groups
@@ -43,12 +40,13 @@ def main() -> None:
         for message in messages:
             answer: dict[str, Any]
             try:
-                work = work or prepared(order)
-                answer = {"result": work.do(json.loads(message))}
+                with blamed(f"the run of {order['plan']['algorithm']}"):
+                    work = work or prepared(order)
+                    answer = {"result": work.do(json.loads(message))}
             except OffbenchError as error:
-                answer = {"error": str(error), "trace": ""}
+                answer = {"error": str(error), "trace": traceback.format_exc() if error.__cause__ else ""}
             except BaseException as error:  # code of others may end this process as well, by SystemExit
-                answer = {"error": f"a worker process failed: {cause(error)}", "trace": traceback.format_exc()}
+                answer = {"error": f"a worker process failed: {told_where(error)}", "trace": traceback.format_exc()}
             line.sendall(json.dumps(answer).encode() + b"\n")
 
 
@@ -64,7 +62,7 @@ def prepared(order: dict[str, Any]) -> Work:
     if registry.source_digest(found) != plan.algorithm_digest:
         raise OffbenchError(f"the source of {plan.algorithm} changed while it was about to train; start again")
     config = config_of(found, plan.config)
-    data = _data(plan, order["data"], order["provenance"]) if order["data"] else None
+    data = received(order["data"], plan.dataset_digest) if order["data"] else None
     if not registry.is_algorithm(found):
         assert data is not None
         return Fits(plan, found, config, data, task)
@@ -77,14 +75,6 @@ def prepared(order: dict[str, Any]) -> Work:
     groups = make_groups(found, config, plan, view, plan.compiled)
     _share(groups, SharedMemory(order["bytes"], order["memory"]))
     return Updates(plan, groups, task)
-
-
-def _data(plan: Plan, path: str, provenance: dict[str, Any]) -> Trajectories:
-    """The trajectories of the run, mapped."""
-    data = native.load(path)
-    if native.recorded_digest(Path(path)) != plan.dataset_digest:
-        raise OffbenchError(f"the data in {path} changed while the run was about to start; start it again")
-    return replace(data, provenance=Provenance(**(provenance | {"notes": tuple(provenance["notes"])})))
 
 
 def _share(groups: list[Group], memory: SharedMemory) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from offbench.algorithms import registry
+from offbench.algorithms import names, registry
 from offbench.algorithms.iql import IQL
 from offbench.catalog.cards import cards
 from offbench.errors import OffbenchError, UnknownNameError
@@ -179,8 +179,8 @@ def test_learners_are_found_in_the_current_folder_which_is_searched_once(learner
 
 def test_a_learner_is_found_by_the_name_of_its_entry_point(learners, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)  # where an installed package lies
-    point = EntryPoint("fields", f"{learners}:Fields", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "offbench.algorithms" else [])
+    point = EntryPoint("fields", f"{learners}:Fields", names.GROUP)
+    monkeypatch.setattr(names, "entry_points", lambda group: [point] if group == "offbench.algorithms" else [])
     assert registry.find("fields") is registry.find(f"{learners}:Fields")
     with pytest.raises(UnknownNameError, match=r"no algorithm named 'field'; nearest: .*fields"):
         registry.find("field")
@@ -204,7 +204,7 @@ def test_a_dataclass_is_its_own_config_and_others_have_none(learners):
     [
         ("def broken(:", r"SyntaxError: invalid syntax .*some_learners\.py, line 1"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("raise ValueError('two\\n  lines')", "ValueError: two lines$"),
+        ("raise ValueError('two\\n  lines')", r"ValueError: two lines \(some_learners\.py, line 1, in <module>: raise"),
         ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("import sys; sys.exit(0)", "SystemExit: 0"),
         ("", "AttributeError: module 'some_learners' has no attribute 'Fields'"),

@@ -64,3 +64,18 @@ def test_whatever_our_algorithms_import_counts():
             path = node.module.removeprefix("offbench.").replace(".", "/")
             decisive = any(f"{path}.py" == part or path.split("/")[0] == part for part in code._DECISIVE)
             assert decisive or node.module == "offbench.errors", f"{module} imports {node.module}"
+
+
+def test_the_digest_is_kept_under_the_very_bytes_and_a_damaged_one_is_not_believed(tmp_path, monkeypatch):
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path))
+    first = package_digest.__wrapped__(("nn",))
+    (kept,) = (tmp_path / "code").iterdir()
+    asked = []
+    monkeypatch.setattr(code, "meaning", lambda source: asked.append(source) or meaning(source))
+    assert package_digest.__wrapped__(("nn",)) == first
+    assert not asked
+    for damaged in ("0" * 64 + " " + "1" * 64, "", first):
+        asked.clear()
+        kept.write_text(damaged)
+        assert package_digest.__wrapped__(("nn",)) == first
+        assert asked

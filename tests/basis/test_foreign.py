@@ -27,7 +27,8 @@ class UnprintableError(Exception):
     ],
 )
 def test_whatever_is_raised_is_told(error, said):
-    with pytest.raises(OffbenchError, match=f"^it failed: {said}$") as caught, foreign("it", "it failed: {}".format):
+    told = rf"^it failed: {said} \(.*test_foreign\.py, line \d+, in test_whatever_is_raised_is_told: raise error\)$"
+    with pytest.raises(OffbenchError, match=told) as caught, foreign("it", "it failed: {}".format):
         raise error
     assert caught.value.__cause__ is error
 

@@ -39,7 +39,7 @@ def test_list_in_plain_columns(capsys):
     data.list_datasets("OFFBENCH/PENDULUM")
     assert len(capsys.readouterr().out.splitlines()) == 2
     data.list_datasets("nothing of the kind")
-    assert "no dataset contains 'nothing of the kind'" in capsys.readouterr().out
+    assert "no dataset is named by all words of 'nothing of the kind'" in capsys.readouterr().out
 
 
 def test_generate_then_show(capsys):

@@ -35,7 +35,9 @@ def test_a_broken_one_fails_with_its_sentence_and_what_depends_on_it_is_left_out
     printed = capsys.readouterr()
     assert "gives different actions for the same observations" in printed.out
     assert "determinism must pass first" in printed.out
-    assert printed.err == "error: learners:Sampling fails 1 of 5 checks: determinism\n"
+    *fits, last = printed.err.splitlines()
+    assert fits == [f"  fitting seed {seed} with a budget of 2,000 steps" for seed in (0, 3, 3, 0)]  # as they come
+    assert last == "error: learners:Sampling fails 1 of 5 checks: determinism"
 
 
 def test_an_algorithm_that_cannot_be_built_fails_without_a_traceback(capsys):
@@ -47,9 +49,8 @@ def test_an_algorithm_that_cannot_be_built_fails_without_a_traceback(capsys):
 
 def test_hyperparameters_are_flags(capsys, monkeypatch):
     monkeypatch.setattr("offbench.conformance.checks.compiler", lambda: None)  # to generate code takes long
-    monkeypatch.setattr("offbench.conformance.checks.LEARNING_UPDATES", 300)
     # Actions that only differ from zero by chance cannot be learned from, which shows that the flag arrives.
-    assert main(["check", "broken:Sound", "--learning-rate", "1e-12"]) == 2
+    assert main(["check", "broken:Sound", "--learning-rate", "1e-12", "--steps", "300"]) == 2
     assert "fails 1 of 11 checks: learning" in capsys.readouterr().err
     assert main(["check", "broken:Sound", "--help"]) == 0
     assert "--learning-rate" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from offbench.algorithms import registry
+from offbench.algorithms import names
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.formats import native
@@ -127,7 +127,7 @@ def test_help_shows_the_flags_of_the_algorithm_with_the_presets_of_the_dataset(c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: cql, iql"),
+        (["iqll", "x"], "there is no algorithm named 'iqll'; nearest: iql, cql"),
         (["iql", "offbench/pointmaze/stich-v0"], "there is no dataset named 'offbench/pointmaze/stich-v0'; nearest:"),
         (["iql", "nowhere.hdf5"], "there is no file nowhere.hdf5"),
     ],
@@ -223,8 +223,8 @@ def test_a_learner_is_shown(learner, capsys):
 
 def test_learners_of_packages_are_listed_and_one_that_is_broken_hides_no_other(learner, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(tmp_path)
-    points = [EntryPoint("still", learner, registry.GROUP), EntryPoint("lost", "nowhere:Lost", registry.GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    points = [EntryPoint("still", learner, names.GROUP), EntryPoint("lost", "nowhere:Lost", names.GROUP)]
+    monkeypatch.setattr(names, "entry_points", lambda group: points)
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["algorithms", "list"]) == 0
     out = capsys.readouterr().out

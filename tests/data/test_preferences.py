@@ -311,3 +311,12 @@ def test_preferences_cannot_be_changed() -> None:
         preferences.first.actions[0] = 1
     with pytest.raises(DataError, match=r"these segments have no rewards"):
         _ = preferences.first.returns
+
+
+def test_pairs_are_chosen_by_number_too() -> None:
+    preferences = Preferences.from_teacher(episodes([9, 9]), Teacher(), pairs=4, length=3)
+    assert [len(preferences[0]), len(preferences[-1])] == [1, 1]
+    assert preferences[-1].digest == preferences[[3]].digest == preferences[3:].digest
+    assert [one.digest for one in preferences] == [preferences[i : i + 1].digest for i in range(4)]
+    with pytest.raises(IndexError):
+        preferences[4]

@@ -91,7 +91,7 @@ def test_a_policy_written_as_metadata_is_read_again(path, tmp_path):
     )
     texts = {"algorithm": "SAC", "remark": "1 ± 2", "empty": ""}
     write_d4rl(data, tmp_path / "again.hdf5", {**policy.metadata(), **texts, "iteration": 200})
-    assert "metadata/remark is '1 ± 2'" in read_hdf5(tmp_path / "again.hdf5").provenance.notes
+    assert any("remark '1 ± 2'" in note for note in read_hdf5(tmp_path / "again.hdf5").provenance.notes)
     again = read_policy(tmp_path / "again.hdf5")
     for one, other in zip(layers(policy), layers(again), strict=True):
         assert np.array_equal(one, other)

@@ -226,7 +226,7 @@ FOLDERS: list[tuple[dict[str, bytes], str, str]] = [
     (
         {"a.hdf5": hdf5(ROWS), "b.npz": b"", "a.hdf5.offbench": b"cache"},
         "with files of data, 'a.hdf5', 'b.npz'",
-        "name one of them; several are joined by Trajectories.concatenate",
+        "name one of them; several are joined by offbench.concatenate",
     ),
     ({"data/main_data.hdf5": hdf5(EPISODE, OLD_MINARI)}, "written by Minari 0.4 or before", "minari 0.5 or later"),
     ({"main_data.hdf5": hdf5(EPISODE, OLD_MINARI)}, "written by Minari 0.4 or before", "minari 0.5 or later"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from offbench.catalog.cards import card
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.dynamics.quality import start_errors
@@ -47,7 +48,7 @@ def test_recipes_keep_states_and_the_transitions_of_revision_1(dataset, monkeypa
 def test_states_go_along_with_chosen_episodes(hopper) -> None:
     rows = slice(int(hopper.offsets[3]) + 3, int(hopper.offsets[4]) + 4)
     assert np.array_equal(hopper[3].extras["qvel"], hopper.extras["qvel"][rows])
-    joined = Trajectories.concatenate([hopper[:2], hopper[2:]])
+    joined = concatenate([hopper[:2], hopper[2:]])
     assert joined.digest == hopper.digest
 
 

@@ -1,9 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import offbench
+from offbench.catalog.loading import load
+from offbench.data.preferences import Preferences
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.leaderboard.running import Budget, Job, Method, jobs, method, remaining, with_preset
@@ -95,10 +98,39 @@ def test_a_dataset_of_another_revision_is_refused(tmp_path: Path, small: Traject
         other.run(quiet=True)
 
 
-def test_what_no_method_learns_from_yet_is_said(tmp_path: Path, small: Trajectories) -> None:
-    for task in suite("preferences").tasks[:1]:
-        with pytest.raises(OffbenchError, match="learned from preferences"):
-            Job(method("bc"), task, 10, 1, 2, tmp_path / task.slug).run()
+class FromPreferences:
+    """Acts as the preferred segments do, on average."""
+
+    requires = (Preferences,)
+
+    def fit(self, data, task, seed, budget):  # type: ignore[no-untyped-def]
+        assert data.trajectories.rewards is data.preferences.first.rewards is None
+        pairs = data.preferences
+        preferred = np.where(pairs.labels[:, None, None] > 0.5, pairs.second.actions, pairs.first.actions)
+        return Still(preferred.mean((0, 1)))
+
+
+class Still:
+    def __init__(self, action):  # type: ignore[no-untyped-def]
+        self.action = action
+
+    def act(self, observations):  # type: ignore[no-untyped-def]
+        return np.tile(self.action, (len(observations), 1))
+
+
+def test_preferences_and_splits_are_given_to_those_who_ask(tmp_path: Path) -> None:
+    task = suite("preferences").tasks[0]
+    assert task.learned == "offbench/pendulum/swingup-v0?preferences=500x50&seed=0"
+    with pytest.raises(OffbenchError, match=r"BC learns from whole trajectories, and .* preferences in the place"):
+        Job(method("bc"), task, 10, 1, 2, tmp_path / "bc").run()
+    job = Job(method(f"{__name__}:FromPreferences"), task, 10, 1, 2, tmp_path / task.slug)
+    job.run(quiet=True)
+    assert job.plan is not None
+    assert job.plan.dataset == task.learned
+    assert job.plan.dataset_digest == load(task.learned).digest
+    for name in ("semi-supervised", "preferences"):
+        assert all(each.learned.startswith(each.dataset) for each in suite(name).tasks)
+        assert all("?" in each.learned for each in suite(name).tasks)
 
 
 def test_time_that_is_left_goes_by_the_nearest_runs(tmp_path: Path) -> None:

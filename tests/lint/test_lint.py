@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from row_files import write
 
+from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats import native
@@ -106,7 +107,7 @@ def test_missing_timeouts_longer_episodes_and_the_cut_off_tail():
 
 def test_duplicated_episodes():
     sound = trajectories((3, 4, 5))
-    doubled = Trajectories.concatenate([sound, sound[1:2]])
+    doubled = concatenate([sound, sound[1:2]])
     found = only(lint(doubled))
     assert (found.severity, found.code, found.count, found.row) == ("warning", "duplicate-episodes", 1, 12)
     assert "first episode 3 episode 1" in found.message

@@ -53,6 +53,22 @@ def test_equals_torch_adamw_with_warm_up():
         torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_a_schedule_of_ones_own_is_a_factor_of_the_share_that_is_done():
+    triangle = lambda done: torch.minimum(done / 0.1, (1 - done) / 0.9)  # noqa: E731
+    adam = Adam({"x": torch.ones(3)}, 0.5, triangle, total=20)
+    rates = []
+    for _ in range(20):
+        rates.append(float(adam._rate()))
+        adam.count.add_(1)
+    assert rates == pytest.approx([0.5 * min(t / 2, (20 - t) / 18) for t in range(20)], abs=1e-12)
+    # The same function twice: what is cosine by name is cosine by hand.
+    by_hand = Adam({"x": torch.ones(3)}, 0.5, lambda done: 0.5 * (1 + torch.cos(torch.pi * done)), total=20)
+    by_name = Adam({"x": torch.ones(3)}, 0.5, "cosine", total=20)
+    for one in (by_hand, by_name):
+        one.count.fill_(7)
+    assert float(by_hand._rate()) == pytest.approx(float(by_name._rate()), abs=1e-15)
+
+
 def test_equals_torch_adam_with_coupled_decay():
     torch.manual_seed(0)
     mine = {"a": torch.randn(2, 3, dtype=torch.float64), "b": torch.randn(2, 1, 4, dtype=torch.float64)}

@@ -101,7 +101,10 @@ ENDINGS = [
     ("leaving:Any", "the algorithm leaving:Any cannot be imported: SystemExit: 0"),
     ("unruly:Fits", "unruly:Fits failed in fit with seed 0: SystemExit"),
     ("unruly:Acts", "the policy of unruly:Acts failed in act: SystemExit: 0"),
-    ("unruly:Made", "unruly:Made cannot be made anew for each seed (SystemExit: 0); a class without"),
+    (
+        "unruly:Made",
+        "unruly:Made cannot be made anew for each seed (SystemExit: 0 (unruly.py, line 29, in __init__: sys",
+    ),
     ("unruly:Field", "unruly:Field cannot be made: SystemExit: 0"),
     ("unruly:Generates", "unruly:Generates failed in fit with seed 0: GeneratorExit"),
     ("unruly:Built", "unruly:Built ended the run by SystemExit: 0"),

@@ -34,7 +34,7 @@ def test_a_run_is_recorded_scored_and_opened_again(pendulum_file, tmp_path):
     assert len(set(drawn)) == 30  # every evaluation meets fresh starts
     assert [loss.step for loss in record.losses][-1] == 40
     assert record.task.name == "pendulum"
-    assert run.scores == [pytest.approx(r.final_score) for r in offbench.Run(run.folder).records]
+    assert run.scores == [pytest.approx(r.final_score) for r in offbench.Run(str(run.folder)).records]
     # The stored policy, asked again on the recorded starts, earns the recorded returns.
     simulator = make_simulator(task("pendulum"), 3)
     again, _ = returns(simulator, run.policy(seed=1), record.evaluations[-1].environment_seeds)
@@ -216,7 +216,7 @@ def test_divergence_is_said(pendulum_file, tmp_path, steps):
 
 
 def test_a_split_with_less_supervision_is_refused_by_what_needs_all_of_it(tmp_path):
-    with pytest.raises(DataError, match="is a split into SemiSupervised; bc learns from whole trajectories"):
+    with pytest.raises(DataError, match=r"BC learns from whole trajectories, and .* is a dataset of a labelled"):
         offbench.train("bc", "offbench/pendulum/swingup-v0?actions=10%-low", output=tmp_path / "x", **SMALL)
 
 

@@ -89,7 +89,7 @@ def test_a_run_that_died_goes_on_in_its_task_and_in_no_other(
         advance(self, start, stop)
 
     monkeypatch.setattr(Group, "advance", dying)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(OffbenchError, match="RuntimeError: power cut"):
         offbench.train("bc", data, task=line, **settings)
     monkeypatch.undo()
     own = RunFolder(tmp_path / "run").manifest().plan.own_task

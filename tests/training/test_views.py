@@ -180,7 +180,7 @@ def test_a_run_that_died_goes_on_exactly(name, pendulum_file, tmp_path, monkeypa
         advance(self, start, stop)
 
     monkeypatch.setattr(Group, "advance", dying)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(OffbenchError, match="RuntimeError: power cut"):
         train(tmp_path / "died")
     monkeypatch.undo()
     resumed = train(tmp_path / "died", resume=True)

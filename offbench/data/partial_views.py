@@ -1,0 +1,169 @@
+"""Views for subclasses of Algorithm that learn with less: a part without actions, or comparisons for rewards.
+
+An index stands for a row of each part: they are drawn independently, although a batch has one index a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from offbench.basis.shapes import Array
+from offbench.data.preference_data import PreferenceData
+from offbench.data.scaling import ActionRange, RewardTransform, Scaling
+from offbench.data.supervision import SemiSupervised
+from offbench.data.transitions import Batch, Transitions
+
+
+class PartlyLabelledBatch(NamedTuple):
+    """Transitions with actions, and as many without (their ``actions`` are empty).
+
+    Attributes:
+        labelled, action_free: see `Batch`.
+        noise: the standard normal numbers that the algorithm asked for, by name.
+    """
+
+    labelled: Batch
+    action_free: Batch
+    noise: Mapping[str, Float[Tensor, "seeds ..."]] = {}
+
+
+class PartlyLabelled:
+    """Transitions of both parts of `SemiSupervised`, states scaled by the statistics of all.
+
+    Attributes:
+        labelled, action_free: the parts.
+        scaling, transforms, observation_size, action_size, device, dtype: as those of `Transitions`.
+    """
+
+    def __init__(
+        self,
+        data: SemiSupervised,
+        normalise_states: bool = False,
+        reward_transform: RewardTransform = "none",
+        action_range: ActionRange | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Index both parts; see `Transitions`.
+
+        Raises:
+            DataError: see `Transitions`.
+        """
+        options: dict[str, Any] = {"normalise_states": normalise_states, "device": device, "dtype": dtype}
+        self.labelled = Transitions(data.labelled, action_range=action_range, **options)
+        self.action_free = Transitions(data.action_free, **options)
+        own, free = self.labelled.scaling, self.action_free.scaling
+        mean, std = own.mean, own.std
+        if normalise_states:
+            mean, std = _pooled((len(self.labelled), own), (len(self.action_free), free))
+        # Rewards by what both parts earn: one transform for all.
+        rewards = Scaling.of(data.labelled, self._rows(), False, reward_transform, action_range)
+        self.scaling = Scaling(mean, std, own.low, own.high, rewards.reward_scale, rewards.reward_shift)
+        for part in (self.labelled, self.action_free):
+            part.rescale(self.scaling, normalise_states, reward_transform)
+        self.transforms = self.labelled.transforms
+        self.observation_size, self.action_size = self.labelled.observation_size, self.labelled.action_size
+        self.device, self.dtype = self.labelled.device, dtype
+
+    def __len__(self) -> int:
+        return len(self.labelled) * len(self.action_free)
+
+    def batch(self, indices: Int[Tensor, "seeds batch"]) -> PartlyLabelledBatch:
+        """The transitions of both parts at ``indices``."""
+        count = len(self.labelled)
+        return PartlyLabelledBatch(self.labelled.batch(indices % count), self.action_free.batch(indices // count))
+
+    def _rows(self) -> Array:
+        rows: Array = self.labelled.sources.cpu().numpy()
+        return rows
+
+
+def _pooled(*parts: tuple[int, Scaling]) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
+    """Mean and standard deviation of the states of several parts together, each of a count."""
+    total = sum(count for count, _ in parts)
+    mean = sum((count * scaling.mean.astype(np.float64) for count, scaling in parts), np.zeros(1)) / total
+    squares = [count * (scaling.std.astype(np.float64) ** 2 + (scaling.mean - mean) ** 2) for count, scaling in parts]
+    return mean.astype(np.float32), np.sqrt(sum(squares, np.zeros(1)) / total).astype(np.float32)
+
+
+class ComparedBatch(NamedTuple):
+    """Pairs of segments with their labels, and transitions without rewards.
+
+    Attributes:
+        first_observations, first_actions, second_observations, second_actions: the segments, scaled.
+        labels: the share by which the second is preferred: 0, 1/2 or 1.
+        transitions: of the trajectories, as many as pairs; their ``rewards`` are zero. See `Batch`.
+        noise: the standard normal numbers that the algorithm asked for, by name.
+    """
+
+    first_observations: Float[Tensor, "seeds batch length observation"]
+    first_actions: Float[Tensor, "seeds batch length action"]
+    second_observations: Float[Tensor, "seeds batch length observation"]
+    second_actions: Float[Tensor, "seeds batch length action"]
+    labels: Float[Tensor, "seeds batch"]
+    transitions: Batch
+    noise: Mapping[str, Float[Tensor, "seeds ..."]] = {}
+
+
+class Compared:
+    """Pairs and transitions of `PreferenceData`, scaled alike.
+
+    Attributes:
+        transitions: those of the trajectories.
+        scaling, transforms, observation_size, action_size, device, dtype: as those of `Transitions`.
+    """
+
+    def __init__(
+        self,
+        data: PreferenceData,
+        normalise_states: bool = False,
+        action_range: ActionRange | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Index the transitions, and move the segments to the device; see `Transitions`.
+
+        Raises:
+            DataError: see `Transitions`.
+        """
+        self.transitions = Transitions(
+            data.trajectories, normalise_states, action_range=action_range, device=device, dtype=dtype
+        )
+        self.scaling, self.transforms = self.transitions.scaling, self.transitions.transforms
+        self.observation_size, self.action_size = self.transitions.observation_size, self.transitions.action_size
+        self.device, self.dtype = self.transitions.device, dtype
+        s, pairs = self.scaling, data.preferences
+        self._sides = [
+            (
+                (self._tensor(side.observations) - self._tensor(s.mean)) / self._tensor(s.std),
+                2 * (self._tensor(side.actions) - self._tensor(s.low)) / self._tensor(s.high - s.low) - 1,
+            )
+            for side in (pairs.first, pairs.second)
+        ]
+        self._labels = self._tensor(pairs.labels)
+
+    def _tensor(self, column: Array) -> Tensor:
+        """A copy of the column on the device, in the dtype of batches."""
+        return torch.from_numpy(np.array(column)).to(device=self.device, dtype=self.dtype)
+
+    def __len__(self) -> int:
+        return len(self._labels) * len(self.transitions)
+
+    def batch(self, indices: Int[Tensor, "seeds batch"]) -> ComparedBatch:
+        """The pairs and the transitions at ``indices``."""
+        pairs = indices % len(self._labels)
+        (states, actions), (other_states, other_actions) = self._sides
+        return ComparedBatch(
+            states[pairs],
+            actions[pairs],
+            other_states[pairs],
+            other_actions[pairs],
+            self._labels[pairs],
+            self.transitions.batch(indices // len(self._labels)),
+        )
