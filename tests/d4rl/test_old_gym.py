@@ -91,7 +91,7 @@ def test_wrappers_pass_on_and_subclasses_change_one_thing(env: Any):
     observation, reward, done, _ = wrapped.step(np.ones(1, np.float32))
     np.testing.assert_array_equal(observation, 2 * reference[0])
     assert (reward, done) == (reference[1] - 1, False)
-    assert wrapped.unwrapped is env
+    assert wrapped.unwrapped is env.unwrapped
     assert wrapped._max_episode_steps == 200
     assert wrapped.max_speed == 8
     assert str(wrapped).startswith("<Less<Twice<Still<")

@@ -99,7 +99,7 @@ def test_an_error_shows_the_scripts_own_traceback(tmp_path: Path):
 def test_usage_and_missing_scripts(tmp_path: Path):
     shown = run(Path("--help"))
     assert shown.returncode == 0
-    assert "usage: python -m offbench.d4rl SCRIPT" in shown.stdout
+    assert "usage: python -m offbench.d4rl [--data NAME=FILE" in shown.stdout
     missing = run(tmp_path / "nothing.py")
     assert missing.returncode == 2
     assert missing.stderr == f"there is no script {tmp_path / 'nothing.py'}; name a Python file\n"
@@ -139,7 +139,7 @@ assert d4rl.reverse_normalized_score("hopper-medium-v2", 1.0) == 3234.3
 assert d4rl.infos.REF_MIN_SCORE["hopper-medium-v2"] == -20.272305
 assert d4rl.infos.DATASET_URLS["hopper-medium-v2"].endswith(".hdf5")
 try:
-    gym.wrappers.Monitor
+    gym.wrappers.AtariPreprocessing
 except AttributeError as error:
     assert "it offers ClipAction" in str(error), error
 else:
