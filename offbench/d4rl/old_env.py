@@ -6,12 +6,21 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from typing import Any
 
 import gymnasium
 
 from offbench.d4rl.old_sim import Simulation
+from offbench.environments.pictures import off_screen
 from offbench.errors import OffbenchError
+
+
+@cache
+def say_once(text: str) -> None:
+    """Print a line to stderr, the first time only."""
+    print(f"offbench.d4rl: {text}", file=sys.stderr)
 
 
 class Env:
@@ -98,11 +107,14 @@ class Adapted(Env):
             info = {**info, "TimeLimit.truncated": not terminated}
         return observation, float(reward), bool(terminated or truncated), info
 
-    def render(self, mode: str = "human") -> Any:
-        """A picture (height, width, 3) uint8 for "rgb_array"; there is no window."""
+    def render(self, mode: str = "human", **kwargs: Any) -> Any:
+        """A picture (height, width, 3) uint8 for "rgb_array"; for a window nothing, which is said once a process."""
+        if mode == "human":
+            return say_once("render() shows nothing: there are no windows here; mode='rgb_array' gives a picture")
         if mode != "rgb_array" or self.environment.render_mode != "rgb_array":
             raise OffbenchError(f"render(mode={mode!r}) is not offered here; a picture by mode='rgb_array' may be")
-        return self.environment.render()
+        with off_screen():
+            return self.environment.render()
 
     def close(self) -> None:
         """Free what the environment holds."""

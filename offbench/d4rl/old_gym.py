@@ -31,6 +31,12 @@ _SUCCESSORS |= {"LunarLanderContinuous-v2": "LunarLanderContinuous-v3"}
 _SUCCESSORS |= {f"{name}-{old}": f"{name}-v4" for name in (*_ROBOTS, *_PENDULUMS) for old in ("v2", "v3")}
 _SUCCESSORS |= {f"Fetch{name}{kind}-v1": f"Fetch{name}{kind}-v4" for kind in ("", "Dense")
                 for name in ("Reach", "Push", "Slide", "PickAndPlace")}  # fmt: skip
+# Names that D4RL's kitchen had at first, of the same files.
+_SUCCESSORS |= {
+    "mini-kitchen-microwave-kettle-light-slider-v0": "kitchen-complete-v0",
+    "kitchen-microwave-kettle-light-slider-v0": "kitchen-partial-v0",
+    "kitchen-microwave-kettle-bottomburner-light-v0": "kitchen-mixed-v0",
+}
 # mujoco-py's ant observed contact forces, which were zero in the MuJoCo of its time, as D4RL's data show.
 _ARGUMENTS = {"Ant-v4": {"use_contact_forces": True, "contact_force_range": (0.0, 0.0)}}
 # What D4RL's further names need, by how they begin.
@@ -97,7 +103,7 @@ def make(id: str | Spec, **kwargs: Any) -> Env:
     if id in registry.own:
         return registry.own[id].make(**kwargs)
     if id in _SUCCESSORS:
-        print(f"gym.make({id!r}): {_SUCCESSORS[id]} in its place, the same task in today's simulator", file=sys.stderr)
+        print(f"gym.make({id!r}): {_SUCCESSORS[id]} in its place, its name of today", file=sys.stderr)
         id = _SUCCESSORS[id]
     spec = _with_limit(_spec(id))
     with warnings.catch_warnings():

@@ -47,6 +47,17 @@ def parse_maze(maze_str: str) -> Array:
 class OfflineAdapted(Adapted):
     """An environment of D4RL under the old interface."""
 
+    @property
+    def wrapped_env(self) -> Any:
+        """What D4RL had within its scaling of actions: the robot, whose class has the robot's name."""
+        robot = type(self.environment.simulation).__name__  # type: ignore[attr-defined]
+        kind = type(f"Offline{robot}", (_Innermost,), {})
+        return kind(self.environment, self.spec)
+
+
+class _Innermost(Adapted):
+    """An environment of D4RL without layers."""
+
 
 class MazeEnv(OfflineAdapted):
     """D4RL's point in a maze under the old interface.

@@ -8,12 +8,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.mujoco import mujoco_rendering
 from gymnasium.spaces import Box
 
 from offbench.basis.shapes import Array
-from offbench.d4rl.old_env import Env
+from offbench.d4rl.old_env import Env, say_once
 from offbench.d4rl.old_sim import Simulation
 from offbench.environments.mujoco_states import mujoco
+from offbench.environments.pictures import off_screen
 from offbench.errors import OffbenchError
 
 
@@ -101,14 +103,18 @@ class MujocoEnv(Env):
         return np.concatenate([self.data.qpos, self.data.qvel])
 
     def render(self, mode: str = "human", **kwargs: Any) -> Any:
-        """A picture (height, width, 3) uint8 for "rgb_array"; there is no window."""
+        """A picture (height, width, 3) uint8 for "rgb_array"; for a window nothing, which is said once a process."""
+        if mode == "human":
+            return say_once("render() shows nothing: there are no windows here; mode='rgb_array' gives a picture")
         if mode != "rgb_array":
             raise OffbenchError(f"render(mode={mode!r}) is not offered here; a picture by mode='rgb_array' may be")
         width, height = kwargs.get("width", 500), kwargs.get("height", 500)
         self.model.vis.global_.offwidth, self.model.vis.global_.offheight = width, height
-        with mujoco.Renderer(self.model, height, width) as renderer:
-            renderer.update_scene(self.data)
-            return renderer.render()
+        with off_screen():
+            renderer: Any = mujoco_rendering.MujocoRenderer(self.model, self.data, None, width, height)
+            picture = renderer.render("rgb_array")
+            renderer.close()
+        return picture
 
 
 def _robot(name: str, id: str, **arguments: Any) -> type[MujocoEnv]:

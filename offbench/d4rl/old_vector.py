@@ -27,6 +27,7 @@ class VectorEnv(Env):
     def __init__(self, env_fns: Sequence[Callable[[], Any]], *ignored: Any, **options: Any) -> None:
         if not env_fns:
             raise OffbenchError("a vector of environments needs at least one function that makes one")
+        self.env_fns = list(env_fns)
         self.envs = [make() for make in env_fns]
         self.num_envs = len(self.envs)
         first = self.envs[0]

@@ -145,6 +145,7 @@ def _gym() -> list[ModuleType]:
         _module("gym.utils.ezpickle", {"EzPickle": gymnasium.utils.EzPickle}),
         _module("gym.utils.seeding", {"np_random": old_gym.np_random, "hash_seed": old_gym.hash_seed}),
         _module("gym.vector", _VECTOR),
+        _module("gym.vector.vector_env", _VECTOR),
         _module("gym.vector.sync_vector_env", _VECTOR),
         _module("gym.vector.async_vector_env", _VECTOR),
         _module("gym.wrappers", wrappers),
