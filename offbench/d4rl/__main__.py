@@ -76,21 +76,20 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
     files: dict[str, str] = {}
     rest = list(arguments)
-    while rest and rest[0].startswith(("--data=", "--datasets=", "--data", "--datasets")):
+    while rest and rest[0].startswith("--") and rest[0] != "--help":
         option, _, value = rest.pop(0).partition("=")
-        if not value:
-            if not rest:
-                raise OffbenchError(f"{option} needs a value; --help shows which")
-            value = rest.pop(0)
+        if option not in ("--data", "--datasets"):
+            raise OffbenchError(f"there is no option {option}; --data and --datasets are those before the script")
+        if not value and not rest:
+            raise OffbenchError(f"{option} needs a value; --help shows which")
+        value = value or rest.pop(0)
         if option == "--datasets":
             files |= read_mapping(Path(value))
-        elif option == "--data":
-            name, _, file = value.partition("=")
-            if not file:
-                raise OffbenchError(f"--data takes NAME=FILE, as in hopper-medium-v2=hopper.hdf5, and not {value!r}")
-            files[name] = file
-        else:
-            raise OffbenchError(f"there is no option {option}; --data and --datasets are those before the script")
+            continue
+        name, _, file = value.partition("=")
+        if not file:
+            raise OffbenchError(f"--data takes NAME=FILE, as in hopper-medium-v2=hopper.hdf5, and not {value!r}")
+        files[name] = file
     return files, rest
 
 

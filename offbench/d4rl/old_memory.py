@@ -129,7 +129,8 @@ class TimeAwareObservation(ObservationWrapper):
     def __init__(self, env: Any) -> None:
         super().__init__(env)
         space = env.observation_space
-        self.observation_space = Box(np.append(space.low, 0.0), np.append(space.high, np.inf), dtype=np.float32)
+        low, high = np.append(space.low, 0.0).astype(np.float32), np.append(space.high, np.inf).astype(np.float32)
+        self.observation_space = Box(low, high, dtype=np.float32)
         self.t = 0
 
     def reset(self, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,9 @@ def _robot(name: str, id: str, **arguments: Any) -> type[MujocoEnv]:
     """Gym's class of a robot: what a subclass overrides of step, reset_model and _get_obs is what counts."""
 
     def __init__(self: Any, *ignored: Any, **kwargs: Any) -> None:  # noqa: N807 - becomes the class's
-        self._body = gymnasium.make(id, max_episode_steps=-1, disable_env_checker=True, **arguments).unwrapped
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is out of date")
+            self._body = gymnasium.make(id, max_episode_steps=-1, disable_env_checker=True, **arguments).unwrapped
         self._body.reset(seed=0)
         self.model, self.data, self.frame_skip = self._body.model, self._body.data, self._body.frame_skip
         self.sim = Simulation(self.model, self.data)

@@ -78,8 +78,13 @@ _FAMILIES = (
     "gym_mujoco", "locomotion", "pointmaze", "pointmaze_bullet", "hand_manipulation_suite", "kitchen", "gym_bullet",
     "gym_minigrid", "carla", "flow",
 )  # fmt: skip
-# Names of Python's types that NumPy had until 1.24.
-_OLD_NUMPY = {"float": float, "int": int, "object": object, "complex": complex}
+# Names that NumPy had: of Python's types until 1.24, second ones of its own until 2.0.
+_OLD_NUMPY = {
+    "float": float, "int": int, "object": object, "complex": complex,
+    "float_": np.float64, "complex_": np.complex128, "unicode_": np.str_, "string_": np.bytes_, "bool8": np.bool_,
+    "Inf": np.inf, "infty": np.inf, "PINF": np.inf, "NINF": -np.inf, "NaN": np.nan,
+    "product": np.prod, "cumproduct": np.cumprod, "alltrue": np.all, "sometrue": np.any, "row_stack": np.vstack,
+}  # fmt: skip
 
 
 def install() -> list[str]:

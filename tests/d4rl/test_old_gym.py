@@ -65,8 +65,9 @@ def test_pictures_only(env: Any):
     assert offline.environment.render_mode == env.environment.render_mode == "rgb_array"
     assert offline._max_episode_steps == 1000
     offline.close()
+    assert env.render() is None  # there is no window, which is said once
     with pytest.raises(OffbenchError, match="mode='rgb_array'"):
-        env.render()
+        env.render(mode="ansi")
 
 
 def test_wrappers_pass_on_and_subclasses_change_one_thing(env: Any):
