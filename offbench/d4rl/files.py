@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from offbench.basis.files import cache_folder
 from offbench.catalog import elsewhere
-from offbench.catalog.cards import Card, cards
+from offbench.catalog.cards import Card, File, cards
 from offbench.catalog.content import Content
 from offbench.catalog.loading import fetch_shown, load
 from offbench.d4rl.registry import card_of
@@ -21,7 +22,9 @@ _chosen: dict[str, Path] = {}
 
 
 def use_file(name: str, source: str | Path) -> Path:
-    """Read the data of a name from somewhere else from now on, in this process; it is printed that they are unverified.
+    """Read the data of a name from somewhere else from now on, in this process.
+
+    Once they are asked for, it is printed where they come from and that results are unverified.
 
     Args:
         name: D4RL's name, ``hopper-medium-v2``.
@@ -35,16 +38,11 @@ def use_file(name: str, source: str | Path) -> Path:
         UnknownNameError: D4RL has no such dataset.
         OffbenchError: there is no such file, or it is no dataset with actions and rewards.
     """
-    card = card_of(name)
+    card_of(name)
     path = Path(source).expanduser()
     if not _has_layout(path):
         path = _converted(str(source))
     _chosen[name] = path.resolve()
-    published = card.files[0]
-    content = Content(published.size, published.sha256, published.md5)
-    same = content.is_certain and not content.wrong(path)
-    verdict = "which is the published file" if same else "which is not the published file: results are unverified"
-    print(f"offbench.d4rl: {name} is read from {source}, {verdict}", file=sys.stderr)
     return _chosen[name]
 
 
@@ -78,8 +76,19 @@ def dataset_file(card: Card) -> Path:
 
 
 def chosen(card: Card) -> Path | None:
-    """The file that was chosen for a card's name."""
-    return _chosen.get(card.id.partition("/")[2])
+    """The file that was chosen for a card's name; the first time it is asked for, it is printed what it is."""
+    found = _chosen.get(card.id.partition("/")[2])
+    if found:
+        _tell(card.id.partition("/")[2], found, card.files[0])
+    return found
+
+
+@cache
+def _tell(name: str, path: Path, published: File) -> None:
+    content = Content(published.size, published.sha256, published.md5)
+    same = content.is_certain and not content.wrong(path)
+    verdict = "which is the published file" if same else "which is not the published file: results are unverified"
+    print(f"offbench.d4rl: {name} is read from {path}, {verdict}", file=sys.stderr)
 
 
 def file_of_url(url: str) -> tuple[Card, Path] | None:
