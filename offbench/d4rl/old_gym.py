@@ -103,7 +103,7 @@ def make(id: str | Spec, **kwargs: Any) -> Env:
     if id in registry.own:
         return registry.own[id].make(**kwargs)
     if id in _SUCCESSORS:
-        print(f"gym.make({id!r}): {_SUCCESSORS[id]} in its place, its name of today", file=sys.stderr)
+        print(f"gym.make({id!r}): {_SUCCESSORS[id]} in its place, the same task as it is today", file=sys.stderr)
         id = _SUCCESSORS[id]
     spec = _with_limit(_spec(id))
     with warnings.catch_warnings():
@@ -124,9 +124,7 @@ def _adapted(environment: gymnasium.Env[Any, Any], spec: Any) -> Env:
     if not isinstance(environment, OfflineEnvironment):
         return Adapted(environment, spec)
     environment.lift_limit()
-    if old_mazes.is_maze(environment):
-        return old_mazes.MazeEnv.around(environment, spec)
-    return old_mazes.OfflineAdapted(environment, spec)
+    return old_mazes.adapted(environment, spec)
 
 
 def _with_limit(spec: Any) -> Any:

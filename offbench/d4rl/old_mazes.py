@@ -14,7 +14,7 @@ import numpy as np
 from offbench.basis.shapes import Array
 from offbench.d4rl.environment import OfflineEnvironment
 from offbench.d4rl.old_env import Adapted
-from offbench.environments.d4rl_mazes import POINT_MAZES, Maze2D
+from offbench.environments.d4rl_mazes import ANT_MAZES, POINT_MAZES, AntMaze, Maze2D
 from offbench.errors import OffbenchError
 
 WALL, EMPTY, GOAL = 10, 11, 12
@@ -57,6 +57,27 @@ class OfflineAdapted(Adapted):
 
 class _Innermost(Adapted):
     """An environment of D4RL without layers."""
+
+
+class AntMazeEnv(OfflineAdapted):
+    """One of D4RL's names of AntMaze under the old interface."""
+
+    @property
+    def target_goal(self) -> Array:
+        """Where the reward is, (2,) metres."""
+        goal: Array = self.environment.simulation.goal  # type: ignore[attr-defined]
+        return goal
+
+    def get_xy(self) -> Array:
+        """Where the ant is, (2,) metres."""
+        place: Array = self.environment.simulation.data.qpos[:2].copy()  # type: ignore[attr-defined]
+        return place
+
+
+def ant_maze(maze: str) -> list[list[int | str]]:
+    """Rows of an ant's maze as D4RL writes them: 1 a wall, 0 free, "r" the start, "g" the goal."""
+    tiles: dict[str, int | str] = {"#": 1, ".": 0}
+    return [[tiles.get(cell, cell) for cell in row] for row in ANT_MAZES[maze]]
 
 
 class MazeEnv(OfflineAdapted):
@@ -144,9 +165,12 @@ class MazeEnv(OfflineAdapted):
         return place
 
 
-def is_maze(environment: OfflineEnvironment) -> bool:
-    """Whether a name of D4RL is a point maze."""
-    return isinstance(environment.simulation, Maze2D)
+def adapted(environment: OfflineEnvironment, spec: Any) -> OfflineAdapted:
+    """One of D4RL's names under the old interface, with what its family has besides."""
+    if isinstance(environment.simulation, Maze2D):
+        return MazeEnv.around(environment, spec)
+    kind = AntMazeEnv if isinstance(environment.simulation, AntMaze) else OfflineAdapted
+    return kind(environment, spec)
 
 
 class WaypointController:

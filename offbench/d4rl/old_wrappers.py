@@ -129,6 +129,10 @@ class TimeLimit(Wrapper):
         return self.env.reset(**kwargs)
 
 
+class OrderEnforcing(Wrapper):
+    """Passes everything on: the simulators here say themselves that they want a reset first."""
+
+
 class ClipAction(ActionWrapper):
     """Clips actions to the bounds."""
 

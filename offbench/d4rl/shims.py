@@ -31,6 +31,7 @@ from offbench.d4rl import (
 # Wrappers by the modules that they had in gym.wrappers.
 _WRAPPERS: dict[str, tuple[Any, ...]] = {
     "time_limit": (old_wrappers.TimeLimit,),
+    "order_enforcing": (old_wrappers.OrderEnforcing,),
     "clip_action": (old_wrappers.ClipAction,),
     "rescale_action": (old_wrappers.RescaleAction,),
     "flatten_observation": (old_wrappers.FlattenObservation,),
@@ -61,6 +62,8 @@ _CORE = {
 }
 _VECTOR = {"VectorEnv": old_vector.VectorEnv, "SyncVectorEnv": old_vector.VectorEnv,
            "AsyncVectorEnv": old_vector.VectorEnv, "make": old_vector.make}  # fmt: skip
+_ANT_MAZES = {"RESET": "r", "R": "r", "GOAL": "g", "G": "g", "U_MAZE": old_mazes.ant_maze("umaze"),
+              "BIG_MAZE": old_mazes.ant_maze("medium"), "HARDEST_MAZE": old_mazes.ant_maze("large")}  # fmt: skip
 # gym.envs.mujoco's modules and the robots in them.
 _ROBOTS = {
     "ant": "Ant", "half_cheetah": "HalfCheetah", "hopper": "Hopper", "humanoid": "Humanoid", "reacher": "Reacher",
@@ -198,6 +201,8 @@ def _d4rl() -> list[ModuleType]:
         _module("d4rl.pointmaze.maze_model", _MAZES),
         _module("d4rl.pointmaze.waypoint_controller", _public(old_mazes, "WaypointController")),
         _module("d4rl.locomotion.wrappers", scaling),
+        _module("d4rl.locomotion.ant", _public(old_mazes, "AntMazeEnv")),
+        _module("d4rl.locomotion.maze_env", _ANT_MAZES),
         _module("d4rl.gym_mujoco.gym_envs", {}),
         _module("d4rl.kitchen.kitchen_envs", {}),
     ]

@@ -262,6 +262,19 @@ def test_the_controller_reaches_the_goal_of_every_maze():
         env.close()
 
 
+def test_the_ants_maze_tells_its_goal():
+    env: Any = old_gym.make("antmaze-umaze-v2")
+    env.seed(0)
+    first = env.reset()
+    assert isinstance(env.unwrapped, old_mazes.AntMazeEnv)
+    assert isinstance(env.unwrapped, old_offline.OfflineEnv)
+    np.testing.assert_array_equal(env.get_xy(), first[:2])
+    assert env.target_goal.shape == (2,)
+    assert np.linalg.norm(env.target_goal) > 4
+    assert old_mazes.ant_maze("umaze")[1:4] == [[1, "r", 0, 0, 1], [1, 1, 1, 0, 1], [1, "g", 0, 0, 1]]
+    env.close()
+
+
 def test_a_maze_of_ones_own():
     maze: Any = old_mazes.MazeEnv("#####\\#OOG#\\#####", reward_type="sparse")
     assert maze.maze_arr.tolist()[1] == [10, 11, 11, 12, 10]
