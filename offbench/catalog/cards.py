@@ -4,6 +4,7 @@ Cards are data: TOML files under ``datasets/<family>/``, which a person edits. A
 
     licence = "CC-BY-4.0"                     # what stands here holds for every dataset of the file ...
     address = "http://host/folder/"           # ... and relative addresses of files are completed with this
+    mirrors = ["https://other/folder/"]       # second hosts of those files that have a checksum, each in one folder
     known_defects = ["holds for all"]         # each dataset's own defects are added to these
 
     [[dataset]]
@@ -176,12 +177,14 @@ def read_cards(path: Path) -> list[Card]:
     tables = shared.pop("dataset", [{}])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise OffbenchError(f"the card {path} is wrong: dataset: every dataset starts with a line [[dataset]]")
-    address = shared.pop("address", "")
+    address, hosts = shared.pop("address", ""), shared.pop("mirrors", [])
+    if not isinstance(hosts, list) or not all(isinstance(host, str) and host.endswith("/") for host in hosts):
+        raise OffbenchError(f"the card {path} is wrong: mirrors: a list of addresses that end in / would be right")
     found = []
     for table in tables:
         if "own" in shared or "own" in table:
             raise OffbenchError(f"the card {path} is wrong: own: cards have no such field")
-        merged = _complete({**shared, **table}, shared, table, address)
+        merged = _mirrored(_complete({**shared, **table}, shared, table, address), hosts)
         try:
             found.append(Card.model_validate(merged))
         except ValidationError as error:
@@ -208,6 +211,26 @@ def _complete(merged: dict[str, Any], shared: dict[str, Any], table: dict[str, A
             for file in files
         ]
     return merged
+
+
+def _mirrored(merged: dict[str, Any], hosts: list[str]) -> dict[str, Any]:
+    """A dataset's table with further hosts of its files, after those that a file names itself.
+
+    Where no checksum was published nothing tells whether a second host has the same bytes: such files have none.
+    """
+    files = merged.get("files")
+    if hosts and isinstance(files, list):
+        merged["files"] = [
+            {**file, "mirrors": [*file.get("mirrors", []), *(host + _last_part(file["url"]) for host in hosts)]}
+            if isinstance(file, dict) and isinstance(file.get("url"), str) and (file.get("sha256") or file.get("md5"))
+            else file
+            for file in files
+        ]
+    return merged
+
+
+def _last_part(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 @cache

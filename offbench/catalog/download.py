@@ -115,7 +115,9 @@ class _Transfer:
                 failures[url] += 1
                 if self.part.size > furthest:
                     furthest, pause, failures[url] = self.part.size, self.patience.pause, 0
-                if error.final or mismatches[url] >= _MISMATCHES or failures[url] >= self.patience.attempts:
+                silent = error.silent and not self.part.size
+                most = min(self.patience.unanswered, self.patience.attempts) if silent else self.patience.attempts
+                if error.final or mismatches[url] >= _MISMATCHES or failures[url] >= most:
                     del failures[url]
             if failures and min(failures.values()) > 0:
                 time.sleep(pause)
@@ -175,7 +177,7 @@ class _Transfer:
             passing = error.code >= 500 or error.code in _TRY_AGAIN
             raise TransferError(f"the server answers {error.code} {error.reason}", final=not passing) from error
         except GARBLED as error:
-            raise TransferError(plain(error)) from error
+            raise TransferError(plain(error), silent=True) from error
         with response:
             self._receive(url, response, offset, known)
 

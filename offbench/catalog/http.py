@@ -19,24 +19,27 @@ class Patience:
     Attributes:
         timeout: seconds without an answer, or with less than ``least`` bytes, after which a transfer is cut.
         attempts: failures in a row without a new byte after which an address is given up.
+        unanswered: the same for an address of which no byte has come yet and that does not answer at all: a host that
+            is out, or no network, should be told within seconds.
         pause: seconds before the second attempt; each further pause is twice as long, up to ``longest``.
         longest: seconds of the longest pause.
         least: bytes that must come within ``timeout``.
     """
 
-    timeout: float = 30.0
+    timeout: float = 12.0
     attempts: int = 5
+    unanswered: int = 2
     pause: float = 1.0
     longest: float = 30.0
     least: int = 1024
 
 
 class TransferError(Exception):
-    """One attempt failed; ``final`` if another one at the same address cannot help."""
+    """One attempt failed; ``final`` if another one at the same address cannot help, ``silent`` if nobody answered."""
 
-    def __init__(self, reason: str, final: bool = False) -> None:
+    def __init__(self, reason: str, final: bool = False, silent: bool = False) -> None:
         super().__init__(reason)
-        self.final = final
+        self.final, self.silent = final, silent
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

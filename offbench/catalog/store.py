@@ -12,10 +12,12 @@ import shutil
 from pathlib import Path
 
 from offbench.basis.files import atomic, cache_folder
+from offbench.catalog import elsewhere
 from offbench.catalog.cards import Card, File
 from offbench.catalog.content import Content, digest
 from offbench.catalog.download import fetch
 from offbench.catalog.progress import Progress
+from offbench.errors import OffbenchError
 from offbench.formats import native
 
 _RECORD = ".sha256"
@@ -59,7 +61,7 @@ def fetch_file(
     progress: Progress = lambda done, size: None,
     verify: bool = False,
 ) -> Path:
-    """A file of a card in the cache, downloaded unless it is there.
+    """A file of a card in the cache, downloaded unless it is there or where another library keeps it.
 
     Args:
         card: whose file it is.
@@ -69,14 +71,31 @@ def fetch_file(
         verify: whether to check a file that is there; one that is damaged is downloaded anew.
 
     Raises:
-        OffbenchError: it cannot be downloaded, or is not what it should be (both checksums are named).
+        OffbenchError: it cannot be downloaded, or is not what it should be (both checksums are named); the message ends
+            with what else can be done.
     """
     path = folder(card, cache) / file.name
     recorded = recorded_checksum(path)
     content = Content(file.size, file.sha256 or recorded, file.md5)
     if verify and path.is_file() and content.wrong(path):
         path.unlink()
-    return fetch(file.urls, path, content, progress)
+    if not path.is_file() and (found := elsewhere.find(card, file)):
+        _refer(path, found)
+    try:
+        return fetch(file.urls, path, content, progress)
+    except OffbenchError as error:
+        raise OffbenchError(f"{error}; {elsewhere.ways_out(card, file, path)}") from error
+
+
+def _refer(path: Path, found: Path) -> None:
+    """Make a file that lies elsewhere one of the cache, without a second copy of its bytes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # of a file that was there once
+        path.symlink_to(found)
+    except OSError:
+        with atomic(path) as temporary:
+            shutil.copyfile(found, temporary)
 
 
 def record_checksum(card: Card, file: File, cache: Path | None = None) -> None:

@@ -13,7 +13,8 @@ A script that says ``import gym`` and ``import d4rl`` runs unchanged by ``python
 from __future__ import annotations
 
 from offbench.d4rl.arrays import as_arrays, qlearning_dataset, read_arrays, sequence_dataset
-from offbench.d4rl.registry import names, register, set_dataset_path
+from offbench.d4rl.files import set_dataset_path, use_file
+from offbench.d4rl.registry import names, register
 from offbench.d4rl.registry import reverse_score as reverse_normalized_score
 from offbench.d4rl.registry import score as get_normalized_score
 
@@ -27,6 +28,7 @@ __all__ = [
     "reverse_normalized_score",
     "sequence_dataset",
     "set_dataset_path",
+    "use_file",
 ]
 
 register()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
+from gymnasium.wrappers import TimeLimit
 
 from offbench.basis.shapes import Array
+from offbench.catalog import store
 from offbench.d4rl.arrays import read_arrays
-from offbench.d4rl.registry import card_of, dataset_file, score, task_of
+from offbench.d4rl.files import chosen, dataset_file, folder
+from offbench.d4rl.registry import card_of, score, task_of
 from offbench.environments.single import make_environment
-from offbench.errors import DataError
+from offbench.environments.task import Task
+from offbench.errors import DataError, OffbenchError
+
+# Observations and actions of tasks of D4RL that cannot be simulated here, so that their data can be read all the same.
+_SHAPES = {"kitchen": (60, 9), "kitchen-mixed": (60, 9)}
 
 
 class OfflineEnvironment(gymnasium.Env[Array, Array]):
@@ -26,8 +34,10 @@ class OfflineEnvironment(gymnasium.Env[Array, Array]):
         ref_min_score: return that scores 0.
         ref_max_score: return that scores 1.
         dataset_url: where the dataset is published.
+        dataset_filepath: the file that `get_dataset` reads or will read, as a text.
     """
 
+    ENTRY_POINT: ClassVar[str] = "offbench.d4rl.environment:OfflineEnvironment"
     # What Gymnasium compares a render mode with before it makes one; the environment within has the last word.
     metadata = {"render_modes": ["human", "rgb_array", "depth_array"]}
 
@@ -41,12 +51,13 @@ class OfflineEnvironment(gymnasium.Env[Array, Array]):
 
         Raises:
             UnknownNameError: D4RL has no such dataset.
-            OffbenchError: its environment cannot be made.
+            OffbenchError: its environment cannot be made. Where only the simulation is missing (the kitchen), it is
+                made without, and reset and step raise this.
         """
         card, task = card_of(dataset), task_of(dataset)
         given = arguments if render_mode is None else {**arguments, "render_mode": render_mode}
-        self._inner = make_environment(task.model_copy(update={"arguments": {**task.arguments, **given}}))
-        self._keys = task.observation
+        self._inner = _simulated(task.model_copy(update={"arguments": {**task.arguments, **given}}))
+        self._keys = task.observation if isinstance(self._inner.observation_space, Dict) else ()
         self._dataset = dataset
         self._max_episode_steps = task.episode_limit
         self.dataset_url = card.files[0].url
@@ -67,6 +78,19 @@ class OfflineEnvironment(gymnasium.Env[Array, Array]):
     def render(self) -> Any:
         """What the environment within renders."""
         return self._inner.render()
+
+    @property
+    def simulation(self) -> Any:
+        """The innermost environment."""
+        return self._inner.unwrapped
+
+    def lift_limit(self) -> None:
+        """Go on beyond the time limit, which somebody else counts."""
+        layer: Any = self._inner
+        while isinstance(layer, gymnasium.Wrapper):
+            if isinstance(layer, TimeLimit):
+                layer._max_episode_steps = sys.maxsize
+            layer = layer.env
 
     def close(self) -> None:
         """Free what the environment within holds."""
@@ -92,6 +116,13 @@ class OfflineEnvironment(gymnasium.Env[Array, Array]):
                 )
         return arrays
 
+    @property
+    def dataset_filepath(self) -> str:
+        """The file of the data, which is there once `get_dataset` was called."""
+        card = card_of(self._dataset)
+        there = chosen(card) or next((path for path in (store.source_paths(card)[0],) if path.is_file()), None)
+        return str(there or folder() / card.files[0].name)
+
     def get_normalized_score(self, score_or_return: Any) -> Any:
         """(return - ref_min_score) / (ref_max_score - ref_min_score), a fraction: multiply by 100 for a score."""
         return score(self._dataset, score_or_return)
@@ -105,6 +136,33 @@ class OfflineEnvironment(gymnasium.Env[Array, Array]):
         if not self._keys:
             return np.asarray(observation)
         return np.concatenate([np.ravel(observation[key]) for key in self._keys])
+
+
+class _Unsimulated(gymnasium.Env[Array, Array]):
+    """Spaces without a simulation: whoever wants to step is told why there is none."""
+
+    def __init__(self, shapes: tuple[int, int], reason: str) -> None:
+        observations, actions = shapes
+        self.observation_space = Box(-np.inf, np.inf, (observations,), np.float64)
+        self.action_space = Box(-1.0, 1.0, (actions,), np.float32)
+        self._told = f"{reason}; get_dataset and the scores work, reset and step do not"
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Say why there is no simulation."""
+        raise OffbenchError(self._told)
+
+    def step(self, action: Array) -> Any:
+        """Say why there is no simulation."""
+        raise OffbenchError(self._told)
+
+
+def _simulated(task: Task) -> gymnasium.Env[Any, Any]:
+    try:
+        return make_environment(task)
+    except OffbenchError as error:
+        if task.name not in _SHAPES:
+            raise
+        return _Unsimulated(_SHAPES[task.name], str(error))
 
 
 def _flat_space(environment: gymnasium.Env[Any, Any], keys: tuple[str, ...]) -> gymnasium.Space[Any]:

@@ -129,6 +129,10 @@ class TimeLimit(Wrapper):
         return self.env.reset(**kwargs)
 
 
+class OrderEnforcing(Wrapper):
+    """Passes everything on: the simulators here say themselves that they want a reset first."""
+
+
 class ClipAction(ActionWrapper):
     """Clips actions to the bounds."""
 
@@ -196,11 +200,17 @@ class RecordEpisodeStatistics(Wrapper):
         self.return_queue: deque[float] = deque(maxlen=deque_size)
         self.length_queue: deque[int] = deque(maxlen=deque_size)
         self.t0 = time.time()
-        self.episode_return, self.episode_length = 0.0, 0
+        self.episode_return, self.episode_length = self._nothing()
+
+    def _nothing(self) -> tuple[Any, Any]:
+        """Return and length of no step, of each environment where there are several."""
+        if getattr(self.env, "is_vector_env", False):
+            return np.zeros(self.env.num_envs), np.zeros(self.env.num_envs, dtype=np.int64)
+        return 0.0, 0
 
     def reset(self, **kwargs: Any) -> Any:
         """Start an episode; returns the observation."""
-        self.episode_return, self.episode_length = 0.0, 0
+        self.episode_return, self.episode_length = self._nothing()
         return self.env.reset(**kwargs)
 
     def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
@@ -208,9 +218,22 @@ class RecordEpisodeStatistics(Wrapper):
         observation, reward, done, info = self.env.step(action)
         self.episode_return += reward
         self.episode_length += 1
+        if getattr(self.env, "is_vector_env", False):
+            return observation, reward, done, self._told(done, info)
         if done:
             seconds = round(time.time() - self.t0, 6)
             info = {**info, "episode": {"r": self.episode_return, "l": self.episode_length, "t": seconds}}
             self.return_queue.append(self.episode_return)
             self.length_queue.append(self.episode_length)
         return observation, reward, done, info
+
+    def _told(self, dones: Any, infos: Any) -> Any:
+        """The infos of a vector of environments, with the statistics of those that are done."""
+        infos = list(infos)
+        for i in np.flatnonzero(dones):
+            told = {"r": float(self.episode_return[i]), "l": int(self.episode_length[i]), "t": time.time() - self.t0}
+            infos[i] = {**infos[i], "episode": told}
+            self.return_queue.append(told["r"])
+            self.length_queue.append(int(told["l"]))
+            self.episode_return[i], self.episode_length[i] = 0.0, 0
+        return infos

@@ -1,22 +1,17 @@
-"""Names of D4RL: which there are, their tasks, reference scores and files."""
+"""Names of D4RL: which there are, their tasks and reference scores."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 
 from offbench.catalog.cards import Card, cards
-from offbench.catalog.content import Content
-from offbench.catalog.loading import fetch_shown
 from offbench.environments.task import Task, task
-from offbench.errors import OffbenchError, UnknownNameError
+from offbench.errors import UnknownNameError
 
 _PREFIX = "d4rl/"
 _ENTRY_POINT = "offbench.d4rl.environment:OfflineEnvironment"
-_FOLDER = "D4RL_DATASET_DIR"
 
 
 def names() -> list[str]:
@@ -64,28 +59,6 @@ def reverse_score(name: str, value: Any) -> Any:
     """D4RL's reverse_normalized_score: the return that has this score, elementwise on arrays."""
     low, high = task_of(name).low.mean, task_of(name).high.mean
     return value * (high - low) + low
-
-
-def set_dataset_path(path: str | Path) -> None:
-    """Look for D4RL's files in this folder first; as the variable D4RL_DATASET_DIR does."""
-    os.environ[_FOLDER] = str(path)
-
-
-def dataset_file(card: Card) -> Path:
-    """The file of a card: from the folder D4RL_DATASET_DIR where it is set and has it, else fetched into the cache.
-
-    Raises:
-        OffbenchError: the file in that folder is another one than was published, or it cannot be fetched.
-    """
-    published = card.files[0]
-    if folder := os.environ.get(_FOLDER):
-        path = Path(folder).expanduser() / published.name
-        if path.is_file():
-            wrong = Content(published.size, published.sha256, published.md5).wrong(path)
-            if wrong:
-                raise OffbenchError(f"{path} is not the published file ({wrong}); delete it, or unset {_FOLDER}")
-            return path
-    return fetch_shown(card, published)
 
 
 def _is_made(card: Card) -> bool:

@@ -160,9 +160,9 @@ class Maze2D(D4RLMaze):
 
     max_speed = 5.0
 
-    def __init__(self, maze: str, dense: bool = False, **drawing: Any) -> None:
-        """Take the maze's name, and whether rewards are exp(-distance) instead of 1 within the radius of success."""
-        cells = _known(maze, POINT_MAZES)
+    def __init__(self, maze: str | tuple[str, ...], dense: bool = False, **drawing: Any) -> None:
+        """Take the maze's name or rows, and whether rewards are exp(-distance) instead of 1 at the goal."""
+        cells = _known(maze, POINT_MAZES) if isinstance(maze, str) else maze
         self._dense = dense
         super().__init__(cells, _point_model(cells), **drawing)
         self._starts = np.array([(i, j) for i, row in enumerate(cells) for j, cell in enumerate(row) if cell != "#"])
@@ -177,7 +177,8 @@ class Maze2D(D4RLMaze):
         return np.zeros(len(distances), dtype=bool)
 
     def _goal_place(self) -> Array:
-        return np.array(_find("g", self.maze_map), dtype=np.float64)
+        marked = any("g" in row for row in self.maze_map)
+        return np.array(_find("g" if marked else ".", self.maze_map), dtype=np.float64)
 
     def _drawn(self, generator: np.random.Generator) -> tuple[Array, Array, Array]:
         place = self._starts[generator.integers(len(self._starts))]

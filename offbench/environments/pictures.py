@@ -100,7 +100,7 @@ def film(
         every = every or max(1, round(INTERVAL / STEP_SECONDS))
         rows = range(0, steps + 1, every)[:most]
         return Film([_pendulum(episode.observations[row], size) for row in rows], every, every * STEP_SECONDS)
-    with _off_screen(), _environment(task, size) as environment:
+    with off_screen(), _environment(task, size) as environment:
         body = _body(environment)
         every = every or max(1, round(INTERVAL / body.dt))
         show = _point_maze if task.environment.startswith("PointMaze_") else _robot
@@ -113,7 +113,7 @@ def film(
 
 
 @contextmanager
-def _off_screen() -> Iterator[None]:
+def off_screen() -> Iterator[None]:
     """Have Gymnasium draw by a library that is here; MUJOCO_GL says which where it is set."""
     wanted = os.environ.get("MUJOCO_GL")
     if sys.platform != "linux" or (wanted and wanted not in _BACKENDS):

@@ -26,7 +26,7 @@ def make_environment(task: Task) -> gymnasium.Env[Any, Any]:
             does not name entries of its observation.
     """
     if "gymnasium-robotics" in task.simulator:
-        _register_robotics()
+        register_robotics()
     if task.environment.startswith("offbench/"):
         # Imported here because few tasks need them, and they need MuJoCo.
         from offbench.environments import d4rl_adroit, d4rl_mazes
@@ -90,7 +90,8 @@ def _named(environment: str) -> str | EnvSpec:
     return EnvSpec(id=name, entry_point=getattr(import_module(module), name))
 
 
-def _register_robotics() -> None:
+def register_robotics() -> None:
+    """Make the environments of Gymnasium-Robotics known to Gymnasium."""
     # Importing the package registers its environments and prints a notice about hand environments to stderr.
     with contextlib.redirect_stderr(io.StringIO()):
         import gymnasium_robotics

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from offbench import d4rl
 from offbench.catalog.cards import cards
-from offbench.d4rl.registry import card_of, dataset_file, register, task_of
+from offbench.d4rl.files import dataset_file
+from offbench.d4rl.registry import card_of, register, task_of
 from offbench.environments.single import make_environment
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError

@@ -65,8 +65,9 @@ def test_pictures_only(env: Any):
     assert offline.environment.render_mode == env.environment.render_mode == "rgb_array"
     assert offline._max_episode_steps == 1000
     offline.close()
+    assert env.render() is None  # there is no window, which is said once
     with pytest.raises(OffbenchError, match="mode='rgb_array'"):
-        env.render()
+        env.render(mode="ansi")
 
 
 def test_wrappers_pass_on_and_subclasses_change_one_thing(env: Any):
@@ -91,7 +92,7 @@ def test_wrappers_pass_on_and_subclasses_change_one_thing(env: Any):
     observation, reward, done, _ = wrapped.step(np.ones(1, np.float32))
     np.testing.assert_array_equal(observation, 2 * reference[0])
     assert (reward, done) == (reference[1] - 1, False)
-    assert wrapped.unwrapped is env
+    assert wrapped.unwrapped is env.unwrapped
     assert wrapped._max_episode_steps == 200
     assert wrapped.max_speed == 8
     assert str(wrapped).startswith("<Less<Twice<Still<")

@@ -99,7 +99,7 @@ def test_an_error_shows_the_scripts_own_traceback(tmp_path: Path):
 def test_usage_and_missing_scripts(tmp_path: Path):
     shown = run(Path("--help"))
     assert shown.returncode == 0
-    assert "usage: python -m offbench.d4rl SCRIPT" in shown.stdout
+    assert "usage: python -m offbench.d4rl [--data NAME=FILE" in shown.stdout
     missing = run(tmp_path / "nothing.py")
     assert missing.returncode == 2
     assert missing.stderr == f"there is no script {tmp_path / 'nothing.py'}; name a Python file\n"
@@ -132,6 +132,18 @@ from d4rl import offline_env
 assert Box is Same is spaces.Box is gym.spaces.Box
 assert gym.wrappers.TimeLimit is TimeLimit
 gym.logger.set_level(40)
+import gym.vector.vector_env, gym.envs.mujoco.ant_v3, gym.wrappers.monitoring.video_recorder, gym.wrappers.normalize
+from gym import GoalEnv, Space, vector
+from gym.envs.mujoco import HopperEnv, mujoco_env
+from gym.wrappers import FrameStack, Monitor, NormalizeObservation, NormalizeReward, RecordVideo
+from d4rl import ope
+from d4rl.kitchen.kitchen_envs import __name__ as kitchen
+from d4rl.offline_env import OfflineEnv, download_dataset_from_url, filepath_from_url
+from d4rl.pointmaze import waypoint_controller, maze_model
+from d4rl.utils.dataset_utils import DatasetWriter
+assert isinstance(Box(-1, 1, (1,)), Space) and issubclass(HopperEnv, mujoco_env.MujocoEnv)
+assert maze_model.U_MAZE == "#####\\\\#GOO#\\\\###O#\\\\#OOO#\\\\#####"
+assert gym.spec("hopper-medium-v2").max_episode_steps == 1000
 env = gym.make("maze2d-umaze-v1")
 assert isinstance(env, gym.Env) and isinstance(env.action_space, Box)
 assert d4rl.get_normalized_score("hopper-medium-v2", 3234.3) == 1.0
@@ -139,21 +151,27 @@ assert d4rl.reverse_normalized_score("hopper-medium-v2", 1.0) == 3234.3
 assert d4rl.infos.REF_MIN_SCORE["hopper-medium-v2"] == -20.272305
 assert d4rl.infos.DATASET_URLS["hopper-medium-v2"].endswith(".hdf5")
 try:
-    gym.wrappers.Monitor
+    gym.wrappers.AtariPreprocessing
 except AttributeError as error:
     assert "it offers ClipAction" in str(error), error
 else:
     raise AssertionError
 try:
     import gym.envs.atari
-except ModuleNotFoundError:
+except ModuleNotFoundError as error:
+    assert "it offers gym.core, gym.envs" in str(error), error
     print("as said")
+from d4rl.kitchen.kitchen_envs import KitchenBase
 """
 
 
 def test_what_scripts_import_is_there(tmp_path: Path):
     done = run_text(tmp_path, IMPORTS)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "as said\n", "")
+    assert (done.returncode, done.stdout) == (1, "as said\n"), done.stderr
+    lines = done.stderr.splitlines()
+    assert "line " in lines[1]
+    assert lines[-2].startswith("ImportError: cannot import name 'KitchenBase'")
+    assert lines[-1] == "offbench's stand-in for d4rl.kitchen.kitchen_envs offers nothing but its name"
 
 
 OLD_ENVIRONMENT = """

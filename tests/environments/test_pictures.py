@@ -80,7 +80,7 @@ def test_frames_are_as_far_apart_as_asked_for():
 def gymnasium_frame(name: str, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
     drawing = {"render_mode": "rgb_array", "width": WIDTH, "height": HEIGHT, "camera_name": "track"}
     chosen = task(name)
-    with pictures._off_screen():
+    with pictures.off_screen():
         environment = make_environment(chosen.model_copy(update={"arguments": {**chosen.arguments, **drawing}}))
         environment.reset(seed=1)
         environment.unwrapped.set_state(position, velocity)
