@@ -71,7 +71,7 @@ def make_by_id(environment: str) -> gymnasium.Env[Any, Any]:
         OffbenchError: Gymnasium does not know or cannot make it.
     """
     if environment not in gymnasium.registry:
-        _register_robotics()
+        register_robotics()
     try:
         with _quiet():
             made: gymnasium.Env[Any, Any] = gymnasium.make(environment, disable_env_checker=True)
