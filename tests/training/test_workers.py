@@ -108,7 +108,8 @@ class Failing(BC):
 
 def test_an_error_in_a_worker_is_told(pendulum_file, tmp_path):
     arguments = {"seeds": 2, "group": 1, "steps": 5, "workers": 2, "output": tmp_path / "run", **SMALL}
-    with pytest.raises(OffbenchError, match="a worker process failed: RuntimeError: on purpose") as error:
+    told = r"the run of .*:Failing failed: RuntimeError: on purpose \(.*test_workers\.py, line \d+, in update: raise"
+    with pytest.raises(OffbenchError, match=told) as error:
         offbench.train(f"{__name__}:Failing", pendulum_file, **arguments)
     assert 'raise RuntimeError("on purpose")' in str(error.value.__cause__)  # the trace in the worker, for --debug
 
