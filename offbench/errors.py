@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 
 class OffbenchError(ValueError):
@@ -32,9 +33,9 @@ _FAR = 0.4  # likeness below which a name is none of the nearest
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
     """The three names most like this one; those that hold all its words come before those that are only spelt alike.
 
-    Of several versions of a name the newest stands for all, unless only the version is wrong.
+    Of several versions of a name the newest stands for all, with that which was asked for, unless that alone is wrong.
     """
-    wanted, _ = _versioned(name.lower())
+    wanted, asked = _versioned(name.lower())
     words = [word for word in _WORDS.split(wanted) if word]
     found = []
     for each in known:
@@ -42,11 +43,17 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
         likeness = difflib.SequenceMatcher(None, wanted, stem).ratio()
         named = bool(words) and set(words) <= set(_WORDS.split(stem))
         if named or likeness >= _FAR:
-            found.append((-named - likeness, stem, -version, each))
+            # Names in small letters are offbench's own; others may be aliases of them.
+            found.append((-named - likeness, stem, -version, each != each.lower(), each))
     found.sort()
-    same = [each for _, stem, _, each in found if stem == wanted]
-    newest = list({stem: each for _, stem, _, each in reversed(found)}.values())[::-1]
-    return (same or newest)[:3]
+    same = [each for _, stem, *_, each in found if stem == wanted]
+    if same:
+        return same[:3]
+    best = []
+    for _, group in groupby(found, key=lambda one: one[:2]):
+        versions = list(group)
+        best += dict.fromkeys([versions[0][-1], *(each for *_, version, _, each in versions if -version == asked)])
+    return best[:3]
 
 
 _WORDS = re.compile(r"[^a-z0-9]+")

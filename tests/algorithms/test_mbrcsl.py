@@ -156,7 +156,7 @@ def test_a_run_that_died_goes_on_exactly_without_rolling_out_again(pendulum_file
         advance(self, start, stop)
 
     monkeypatch.setattr(Group, "advance", dying)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(OffbenchError, match="power cut"):
         train("died")
     monkeypatch.setattr(Group, "advance", advance)
     monkeypatch.setattr(MBRCSL, "prepare", lambda *arguments: pytest.fail("prepared again"))

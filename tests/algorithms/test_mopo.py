@@ -130,7 +130,7 @@ def test_a_run_fits_the_dynamics_once_and_one_that_died_goes_on_exactly(pendulum
         advance(self, start, stop)
 
     monkeypatch.setattr(Group, "advance", dying)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(OffbenchError, match="power cut"):
         train("died")
     monkeypatch.setattr(Group, "advance", advance)
     # What was imagined before the cut lies in the checkpoint; the dynamics, too.
