@@ -49,7 +49,7 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
     same = [each for _, stem, *_, each in found if stem == wanted]
     if same:
         return same[:3]
-    best = []
+    best: list[str] = []
     for _, group in groupby(found, key=lambda one: one[:2]):
         versions = list(group)
         best += dict.fromkeys([versions[0][-1], *(each for *_, version, _, each in versions if -version == asked)])
