@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float64
 
 from offbench.basis.policy import Policy, tell
+from offbench.basis.shapes import Array
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
@@ -27,23 +29,31 @@ def environment_seeds(seed: int, evaluation: int, episodes: int) -> list[int]:
     return list(dict.fromkeys(drawn.tolist()))[:episodes]
 
 
-def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Undiscounted returns and lengths of one episode an environment, each (environments,).
+def played(
+    simulator: Simulator, policy: Policy, seeds: Sequence[int]
+) -> Iterator[tuple[Float64[Array, " environments"], Bool[Array, " environments"]]]:
+    """Play one episode an environment: of each step the rewards, 0 where one has ended, and where one had not.
 
-    Every episode counts once and whole, however long the others last: an environment that has ended waits for the rest.
+    Every episode is played once and whole, however long the others last: an environment that has ended waits for them.
     """
     observations = simulator.reset(seeds)
     policy.reset(np.ones(simulator.count, dtype=bool))
-    totals = np.zeros(simulator.count)
-    lengths = np.zeros(simulator.count, dtype=np.int64)
     ended = np.zeros(simulator.count, dtype=bool)
     while not ended.all():
         step = simulator.step(policy.act(observations))
         tell(policy, step.rewards)
-        totals += step.rewards
-        lengths += ~ended
+        yield step.rewards, ~ended
         ended = step.terminations | step.truncations
         observations = step.observations
+
+
+def returns(simulator: Simulator, policy: Policy, seeds: Sequence[int]) -> tuple[list[float], list[int]]:
+    """Undiscounted returns and lengths of one episode an environment, each (environments,)."""
+    totals = np.zeros(simulator.count)
+    lengths = np.zeros(simulator.count, dtype=np.int64)
+    for rewards, running in played(simulator, policy, seeds):
+        totals += rewards
+        lengths += running
     return totals.tolist(), lengths.tolist()
 
 

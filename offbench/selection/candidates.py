@@ -12,14 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.algorithms.values import critic_values
-from offbench.basis.policy import tell
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.evaluation.rollout import environment_seeds, one_torch_thread
+from offbench.evaluation.rollout import environment_seeds, one_torch_thread, played
 from offbench.training.finished import Run
 from offbench.training.group import GroupPolicy
 
@@ -123,17 +122,22 @@ def first_states(view: Transitions) -> Float[Array, "episodes observation"]:
 
 
 def own_values(found: Sequence[Candidate], starts: Float[Array, "episodes observation"]) -> Float[Array, " policies"]:
-    """What each learner's own critics say of the first states, the lowest of them; NaN where it has none."""
+    """What each learner's own critics say of the first states, the lowest of them.
+
+    NaN where it has none, or has learned from shifted rewards, whose values cannot be compared with those of others.
+    """
     values = []
     for candidate in found:
         try:
             own = critic_values(candidate.policy.algorithms[0], candidate.policy.scaling)
-            with torch.no_grad():
-                said = own(torch.from_numpy(starts)).amin(0).mean()
-            scale = candidate.policy.scaling.reward_scale
-            values.append(float(said) / scale)
         except OffbenchError:
+            own = None
+        scaling = candidate.policy.scaling
+        if own is None or scaling.reward_shift:
             values.append(np.nan)
+            continue
+        with torch.no_grad():
+            values.append(float(own(torch.from_numpy(starts)).amin(0).mean()) / scaling.reward_scale)
     return np.array(values)
 
 
@@ -163,15 +167,9 @@ def true_values(
 
 def _played(policy: GroupPolicy, simulator: Simulator, seeds: Sequence[int], discount: float) -> tuple[float, float]:
     """Mean discounted and undiscounted return of one policy."""
-    observations = simulator.reset(seeds)
-    policy.reset(np.ones(len(seeds), dtype=bool))
-    totals, ended, weight = np.zeros((2, len(seeds))), np.zeros(len(seeds), dtype=bool), 1.0
+    totals, weights = np.zeros(2), np.ones(2)
     with one_torch_thread():
-        while not ended.all():
-            step = simulator.step(policy.act(observations))
-            tell(policy, step.rewards)
-            totals += np.array([[weight], [1.0]]) * step.rewards
-            weight *= discount
-            ended = step.terminations | step.truncations
-            observations = step.observations
-    return float(totals[0].mean()), float(totals[1].mean())
+        for rewards, _ in played(simulator, policy, seeds):
+            totals += weights * rewards.mean()
+            weights[0] *= discount
+    return float(totals[0]), float(totals[1])

@@ -20,9 +20,9 @@ class Estimates(NamedTuple):
     """Values of a policy, discounted.
 
     Attributes:
-        trajectory: importance sampling of whole episodes.
+        trajectory: importance sampling of whole episodes; infinite or NaN where their weights are beyond any number.
         weighted_trajectory: the same, divided by the sum of the weights.
-        per_decision: each reward weighted by the ratios up to it.
+        per_decision: each reward weighted by the ratios up to it; likewise.
         weighted_per_decision: the same, divided by the sum of the weights of each step.
         effective: (E w)^2 / E w^2 of whole episodes, the share of the episodes that the estimate rests on.
     """
@@ -34,10 +34,15 @@ class Estimates(NamedTuple):
     effective: float
 
 
-def weights(log_ratios: Float[Array, "episodes steps"]) -> Float[Array, "episodes steps"]:
-    """Products of the ratios up to each step."""
-    cumulated: Float[Array, "episodes steps"] = np.exp(np.cumsum(log_ratios, axis=1))
-    return cumulated
+def shares(log_ratios: Float[Array, "episodes steps"]) -> Float[Array, "episodes steps"]:
+    """Products of the ratios up to each step, over their sum at that step.
+
+    The highest is taken out first: products of a thousand ratios are beyond what a number holds.
+    """
+    logs = np.cumsum(log_ratios, axis=1)
+    relative = np.exp(logs - logs.max(0))
+    found: Float[Array, "episodes steps"] = relative / relative.sum(0)
+    return found
 
 
 def estimates(
@@ -50,14 +55,18 @@ def estimates(
         rewards: 0 after the end of an episode.
         discount: gamma.
     """
-    w, powers = weights(log_ratios), discount ** np.arange(rewards.shape[1])
-    whole, discounted = w[:, -1], rewards @ powers
+    powers = discount ** np.arange(rewards.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        w = np.exp(np.cumsum(log_ratios, axis=1))
+        trajectory = float((w[:, -1] * (rewards @ powers)).mean())
+        per_decision = float((w * rewards * powers).sum(1).mean())
+    share = shares(log_ratios)
     return Estimates(
-        float((whole * discounted).mean()),
-        float((whole * discounted).sum() / whole.sum()),
-        float((w * rewards * powers).sum(1).mean()),
-        float(((w * rewards).sum(0) / w.sum(0) * powers).sum()),
-        float(whole.mean() ** 2 / (whole**2).mean()),
+        trajectory,
+        float(share[:, -1] @ (rewards @ powers)),
+        per_decision,
+        float((share * rewards * powers).sum()),
+        float(1 / (len(share) * (share[:, -1] ** 2).sum())),
     )
 
 
@@ -77,8 +86,7 @@ def doubly_robust(
         v: V(s_t), 0 at the state that terminated an episode and after it.
         weighted: divide the weights of each step by their mean.
     """
-    w, powers = weights(log_ratios), discount ** np.arange(rewards.shape[1])
-    if weighted:
-        w = w / w.mean(0)
+    powers = discount ** np.arange(rewards.shape[1])
+    w = len(rewards) * shares(log_ratios) if weighted else np.exp(np.cumsum(log_ratios, axis=1))
     errors = rewards + discount * v[:, 1:] - q
     return float((v[:, 0] + (w * errors * powers).sum(1)).mean())

@@ -114,6 +114,8 @@ def markdown(found: dict[str, Any], discount: float) -> str:
         error = "" if one["error"] is None else _with(one["error"], one["error interval"])
         rank = _with(one["spearman"], one["spearman interval"]) if one["defined"] else "not defined"
         lines.append(f"| {one['estimator']} | {error} | {rank} | {' | '.join(regrets)} |")
+    judged = {one["estimator"] for one in found["estimators"]}
+    lines += [f"\nNot judged, as some policies have none: {name}." for name in _estimators(found) if name not in judged]
     lines += [
         "",
         "Against the discounted return of the policies as they are played. Error and regret are in shares of the way "
@@ -121,6 +123,12 @@ def markdown(found: dict[str, Any], discount: float) -> str:
         "resampling policies. The undiscounted truth is what the best ranking by a discount can come to.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _estimators(found: dict[str, Any]) -> list[str]:
+    """Names of all that predicted, judged or not."""
+    others = {"policy", "FQE spread", "effective", "discounted return", "return"}
+    return [name for name in found["policies"][0] if name not in others]
 
 
 def _number(value: float) -> float | None:

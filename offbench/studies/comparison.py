@@ -143,6 +143,14 @@ def returns(records: Sequence[RunRecord]) -> list[float]:
     return [float(np.mean(record.evaluations[-1].returns)) for record in records]
 
 
+RECENT = 5  # evaluations whose mean a page also shows: a policy that still learns changes from one to the next
+
+
+def _recent(records: Sequence[RunRecord]) -> list[float]:
+    """Mean return of each seed over its last evaluations, at most `RECENT`."""
+    return [float(np.mean([np.mean(one.returns) for one in record.evaluations[-RECENT:]])) for record in records]
+
+
 def write_page(comparison: Comparison, output: Path) -> list[Path]:
     """Write ``page.md`` and ``curves.png`` from the records in ``output``; returns their paths.
 
@@ -178,7 +186,8 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
         f"`{comparison.dataset}`: {len(data.returns):,} episodes, returns {np.mean(data.returns):.1f} on average, "
         f"{best:.1f} at best. {comparison.steps:,} updates each, seeds "
         f"{', '.join(map(str, comparison.seeds))}, {comparison.episodes} episodes an evaluation. Means over seeds of "
-        "the last evaluation, [95% interval of the mean over seeds, Student t].",
+        f"the last evaluation (return, score) and of the last {RECENT}, [95% interval of the mean over seeds, Student "
+        "t].",
         "",
     ]
     lines += _table(comparison, found, best)
@@ -206,8 +215,8 @@ def _table(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], bes
     exceeded = any(value > best for records in found.values() for value in returns(records))
     above = f" above {best:.1f} |" if exceeded else ""
     lines = [
-        f"| | return | score |{above} each seed | minutes |",
-        f"|---|---:|---:|{'---:|' if above else ''}---|---:|",
+        f"| | return | last {RECENT} | score |{above} each seed | minutes |",
+        f"|---|---:|---:|---:|{'---:|' if above else ''}---|---:|",
     ]
     for method in comparison.methods:
         records = found.get(method.name)
@@ -215,7 +224,7 @@ def _table(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], bes
             continue
         last = returns(records)
         scores = [float(record.scores(record.evaluations[-1]).mean()) for record in records]
-        cells = [method.name, _interval(last), _interval(scores)]
+        cells = [method.name, _interval(last), _interval(_recent(records)), _interval(scores)]
         cells += [f"{sum(value > best for value in last)} of {len(last)}"] if above else []
         # Minutes are of the whole run, what updates rest on included.
         cells += [", ".join(f"{value:.0f}" for value in last), f"{records[0].wall_seconds / 60:.1f}"]

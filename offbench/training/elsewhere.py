@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -24,7 +23,6 @@ import numpy as np
 from offbench.basis.code import package_digest
 from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import names_object, search_current_folder
-from offbench.basis.shapes import Array
 from offbench.catalog.loading import load
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task
@@ -38,7 +36,7 @@ from offbench.evaluation.rollout import Evaluator, environment_seeds, one_torch_
 from offbench.training.checks import LARGEST_SEED, check_count
 from offbench.training.finished import AFTER_TRAINING, Run
 from offbench.training.finished import evaluate as evaluate_run
-from offbench.training.learner import CheckedPolicy
+from offbench.training.foreign_policy import Explained, acting
 from offbench.training.records import task_record
 
 UNSAID = "not said"  # the dataset of a policy, where nobody told what it was trained on
@@ -102,15 +100,14 @@ def evaluate(
     check_count("episodes", episodes)
     number = 0 if seed is None else _checked_seed(seed)
     called = name or _name(policy)
-    actor = _acting(policy, called)
-    data = None if dataset is None or isinstance(dataset, Trajectories) else load(dataset)
-    data = dataset if isinstance(dataset, Trajectories) else data
+    actor = acting(policy, called)
+    data = load(dataset) if isinstance(dataset, str | Path) else dataset
     known = task or (data.provenance.task if isinstance(data, Trajectories) else None)
     if known is None:
         raise OffbenchError('name the task that the policy acts in, task="hopper-v4"; offbench data list shows which')
     chosen = chosen_task(known)
-    played = _single(actor, chosen, called, number, episodes) if batched is False else None
-    played = played or _together(actor, chosen, called, number, episodes)
+    play = _single if batched is False else _together
+    played = play(actor, chosen, called, number, episodes)
     record = _record(policy, called, chosen, number, data, config or {}, played)
     if output is not None:
         _write(record, Path(output))
@@ -131,106 +128,11 @@ def named_policy(name: str) -> Any:
         return getattr(import_module(module), attribute)
 
 
-# -------------------------------------------------------------------- acting
-
-
-class _Function:
-    """A function as a policy."""
-
-    def __init__(self, act: Callable[[Any], Any]) -> None:
-        self.act = act
-
-
-class _Module:
-    """A ``torch.nn.Module`` as a policy: it is called with tensors, on the device where its parameters are."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-
-    def act(self, observations: Array) -> Any:
-        import torch
-
-        device = next((parameter.device for parameter in self.module.parameters()), torch.device("cpu"))
-        with torch.no_grad():
-            return self.module(torch.from_numpy(observations).to(device)).cpu().numpy()
-
-
-def _acting(policy: Any, called: str) -> Any:
-    """The object whose ``act`` is the policy's."""
-    if inspect.isclass(policy):
-        raise OffbenchError(f"{called} is a class; hand in an object of it")
-    if callable(getattr(policy, "act", None)):
-        return policy
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(policy, torch.nn.Module):
-        return _Module(policy)
-    if callable(policy):
-        return _Function(policy)
-    way = f"; hand in its {'predict'}" if callable(getattr(policy, "predict", None)) else ""
-    raise OffbenchError(
-        f"{called} is no policy: an object with act(observations), or a function from observations to actions, would "
-        f"be right{way}"
-    )
-
-
-class _First:
-    """A policy that takes one observation at a time, as one for a batch of one environment."""
-
-    def __init__(self, policy: Any) -> None:
-        self.policy = policy
-
-    def act(self, observations: Array) -> Any:
-        answer = self.policy.act(observations[0])
-        with suppress(Exception):  # of what is no array of numbers, which is refused as it is
-            return np.asarray(answer)[None]
-        return answer
-
-    def reset(self, mask: Array) -> None:
-        if hasattr(self.policy, "reset"):
-            self.policy.reset()
-
-    def observe(self, rewards: Array) -> None:
-        if hasattr(self.policy, "observe"):
-            self.policy.observe(rewards[0])
-
-
-class _Explained:
-    """A policy whose failure is told as what it is, where it takes one observation instead of many, or many for one."""
-
-    def __init__(self, policy: Any, called: str, action_size: int, batched: bool) -> None:
-        self.raw, self.called, self.size, self.batched = policy, called, action_size, batched
-        self.checked = CheckedPolicy(policy if batched else _First(policy), called, action_size)
-        self.reset, self.observe = self.checked.reset, self.checked.observe
-
-    def act(self, observations: Array) -> Array:
-        try:
-            return self.checked.act(observations)
-        except OffbenchError as error:
-            if self.batched and self._gives((self.size,), observations[0]):
-                raise OffbenchError(
-                    f"the policy of {self.called} takes one observation at a time, and was given a batch of them "
-                    f"(environments, observation): {error}; with batched=False (--no-batched) it plays one episode "
-                    "after the other"
-                ) from error
-            if not self.batched and self._gives((1, self.size), observations):
-                raise OffbenchError(
-                    f"the policy of {self.called} takes a batch of observations (environments, observation), and was "
-                    f"given a single one, as batched=False asks: {error}; leave batched=False (--no-batched) out"
-                ) from error
-            raise
-
-    def _gives(self, shape: tuple[int, ...], observations: Array) -> bool:
-        """Whether the policy answers these observations with numbers of that shape."""
-        with suppress(Exception):
-            return bool(np.shape(self.raw.act(np.array(observations, np.float32))) == shape)
-        return False
-
-
 def _together(actor: Any, task: Task, called: str, seed: int, episodes: int) -> EvaluationRecord:
     """All episodes in one batch of environments."""
     evaluator = Evaluator(task, [seed], episodes)
     try:
-        policy = _Explained(actor, called, len(evaluator.simulator.action_low), batched=True)
+        policy = Explained(actor, called, len(evaluator.simulator.action_low), batched=True)
         return evaluator.evaluate(policy, 0, AFTER_TRAINING)[0]
     finally:
         evaluator.close()
@@ -241,7 +143,7 @@ def _single(actor: Any, task: Task, called: str, seed: int, episodes: int) -> Ev
     starts = environment_seeds(seed, AFTER_TRAINING, episodes)
     simulator = make_simulator(task, 1)
     try:
-        policy = _Explained(actor, called, len(simulator.action_low), batched=False)
+        policy = Explained(actor, called, len(simulator.action_low), batched=False)
         with one_torch_thread():
             played = [returns(simulator, policy, [start]) for start in starts]
     finally:
@@ -250,9 +152,6 @@ def _single(actor: Any, task: Task, called: str, seed: int, episodes: int) -> Ev
     return EvaluationRecord.model_validate(
         {"step": 0, "environment_seeds": starts, "returns": totals, "lengths": lengths}
     )
-
-
-# -------------------------------------------------------------------- recording
 
 
 def _record(

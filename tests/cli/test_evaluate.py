@@ -3,14 +3,11 @@
 import json
 import sys
 
-import numpy as np
 import pytest
 
 import offbench
 from offbench.cli.main import main
-from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import OffbenchError
-from offbench.formats import native
 
 QUICK = ["--steps", "4", "--seeds", "2", "--episodes", "1", "--hidden", "8", "--batch-size", "8", "--compile", "never"]
 
@@ -21,26 +18,6 @@ Path(__file__).with_name("imported").touch()
 class Mine(BC):
     pass
 """
-
-
-@pytest.fixture(scope="session")
-def pendulum_file(tmp_path_factory):
-    """Data from which nothing is to be learned, as a native file."""
-    ends = np.zeros(30, bool)
-    ends[9::10] = True
-    generator = np.random.default_rng(0)
-    data = Trajectories(
-        observations=generator.normal(size=(33, 3)).astype(np.float32),
-        offsets=np.array([0, 10, 20, 30]),
-        terminations=np.zeros(30, bool),
-        truncations=ends,
-        actions=generator.uniform(-2, 2, (30, 1)).astype(np.float32),
-        rewards=generator.normal(size=30).astype(np.float32),
-        provenance=Provenance(dataset="tiny", task="pendulum"),
-    )
-    path = tmp_path_factory.mktemp("data") / "tiny.offbench"
-    native.save(data, path)
-    return path
 
 
 @pytest.fixture

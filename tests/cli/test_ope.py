@@ -7,43 +7,22 @@ import pytest
 
 import offbench
 from offbench.cli.main import main
-from offbench.data.trajectories import Provenance, Trajectories
-from offbench.formats import native
 
 QUICK = {"steps": 4, "episodes": 1, "batch_size": 8, "compile": "never", "quiet": True}
 FAST = ["--updates", "20", "--hidden", "8", "--discount", "0.9", "--quiet"]
 
 
-def save(path, seed):
-    """Pendulum data from which nothing is to be learned."""
-    ends = np.zeros(30, bool)
-    ends[9::10] = True
-    generator = np.random.default_rng(seed)
-    data = Trajectories(
-        observations=generator.normal(size=(33, 3)).astype(np.float32),
-        offsets=np.array([0, 10, 20, 30]),
-        terminations=np.zeros(30, bool),
-        truncations=ends,
-        actions=generator.uniform(-2, 2, (30, 1)).astype(np.float32),
-        rewards=generator.normal(size=30).astype(np.float32),
-        provenance=Provenance(dataset="tiny", task="pendulum"),
-    )
-    native.save(data, path)
-    return str(path)
-
-
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs")
-    data = save(root / "tiny.offbench", 0)
+def folders(tmp_path_factory, pendulum_file):
+    root, data = tmp_path_factory.mktemp("runs"), str(pendulum_file)
     for name in ("iql", "bc"):
         offbench.train(name, data, output=root / name, seeds=2, hidden=(8,), **QUICK)
     return root
 
 
-def test_all_policies_are_estimated_and_played(folders, tmp_path, capsys):
+def test_all_policies_are_estimated_and_played(folders, pendulum_file, tmp_path, capsys):
     command = ["ope", str(folders / "iql"), str(folders / "bc"), "--episodes", "2", "--top", "1", "2", *FAST]
-    command += ["--dataset", str(folders / "tiny.offbench")]
+    command += ["--dataset", str(pendulum_file)]
     assert main([*command, "--output", str(tmp_path / "found.json")]) == 0
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
@@ -71,17 +50,19 @@ def test_a_return_is_the_mean_of_the_episodes_that_a_policy_plays(folders):
     assert whole == pytest.approx(np.mean(played, axis=1))
 
 
-def test_a_run_is_chosen_without_playing(folders, capsys, monkeypatch):
+def test_a_run_is_chosen_without_playing(folders, pendulum_file, capsys, monkeypatch):
     monkeypatch.setattr("offbench.selection.candidates.make_simulator", None)
-    data = str(folders / "tiny.offbench")
+    data = str(pendulum_file)
     assert main(["select", str(folders / "iql"), str(folders / "bc"), "--dataset", data, *FAST]) == 0
     *ranked, chosen = capsys.readouterr().out.splitlines()
     assert float(ranked[0].split()[0].replace(",", "")) >= float(ranked[1].split()[0].replace(",", ""))
     assert ranked[0].split()[1] in chosen
 
 
-def test_other_data_and_policies_with_a_memory_are_refused(folders, tmp_path, capsys):
-    other = save(tmp_path / "other.offbench", 1)
+def test_other_data_and_policies_with_a_memory_are_refused(
+    folders, pendulum_file, other_pendulum_file, tmp_path, capsys
+):
+    other = str(other_pendulum_file)
     offbench.train("bc", other, output=tmp_path / "other", seeds=1, hidden=(8,), **QUICK)
     assert main(["ope", str(folders / "bc"), str(tmp_path / "other"), *FAST]) == 2
     assert "learned from" in capsys.readouterr().err
@@ -90,7 +71,7 @@ def test_other_data_and_policies_with_a_memory_are_refused(folders, tmp_path, ca
     assert main(["ope", str(folders / "bc"), "--dataset", other, *FAST]) == 2
     assert "its digest is" in capsys.readouterr().err
     small = {"embedding": 8, "layers": 1, "heads": 1, "context": 2}
-    data = str(folders / "tiny.offbench")
+    data = str(pendulum_file)
     offbench.train("dt", data, output=tmp_path / "dt", seeds=1, **small, **QUICK)
     assert main(["select", str(tmp_path / "dt"), *FAST]) == 2
     assert "remember" in capsys.readouterr().err

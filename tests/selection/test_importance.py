@@ -49,3 +49,17 @@ def test_doubly_robust_without_values_is_importance_sampling_per_decision():
     plain = estimates(RATIOS[rows], rewards, 0.9)
     assert doubly_robust(RATIOS[rows], rewards, *nothing, 0.9, False) == pytest.approx(plain.per_decision)
     assert doubly_robust(RATIOS[rows], rewards, *nothing, 0.9) == pytest.approx(plain.weighted_per_decision)
+
+
+@pytest.mark.parametrize("size", [2.0, -6.0])
+def test_weights_of_a_thousand_steps_neither_overflow_nor_vanish(size):
+    generator = np.random.default_rng(0)
+    rewards = generator.standard_normal((5, 1000))
+    own = generator.uniform(-0.01, 0.01, (5, 1000))
+    plain, moved = (estimates(own + shift, rewards, 0.99) for shift in (0.0, size))
+    # What all episodes have in common changes no share of theirs.
+    assert moved.weighted_trajectory == pytest.approx(plain.weighted_trajectory)
+    assert moved.weighted_per_decision == pytest.approx(plain.weighted_per_decision)
+    assert moved.effective == pytest.approx(plain.effective)
+    values = doubly_robust(own + size, rewards, rewards * 0, np.zeros((5, 1001)), 0.99)
+    assert values == pytest.approx(plain.weighted_per_decision)

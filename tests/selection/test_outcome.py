@@ -45,6 +45,7 @@ def test_an_estimator_that_some_learner_lacks_is_shown_and_not_judged():
     assert OWN not in judged(found)
     assert found["policies"][1][OWN] is None
     assert "| b | 2.000 | 3.000 | 4.000 |  |" in markdown(found, 0.99)
+    assert f"Not judged, as some policies have none: {OWN}." in markdown(found, 0.99)
 
 
 def test_without_the_truth_there_are_predictions_alone():
