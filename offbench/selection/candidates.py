@@ -107,6 +107,12 @@ def actions_of(
     return found.to(view.device)
 
 
+def present_states(view: Transitions) -> Float[Array, "transitions observation"]:
+    """The observations of a view's transitions, as the environment gave them."""
+    found: Float[Array, "transitions observation"] = view.observations[view.sources].float().cpu().numpy()
+    return found
+
+
 def next_states(view: Transitions) -> Float[Array, "transitions observation"]:
     """The next observations of a view's transitions, as the environment gave them."""
     found: Float[Array, "transitions observation"] = view.observations[view.sources + 1].float().cpu().numpy()

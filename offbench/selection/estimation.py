@@ -24,8 +24,9 @@ from offbench.selection.candidates import (
     first_states,
     next_states,
     own_values,
+    present_states,
 )
-from offbench.selection.fqe import FQEConfig, Values, fit
+from offbench.selection.fqe import FQEConfig, fit
 from offbench.selection.importance import doubly_robust, estimates
 
 FQE, WEIGHTED, DOUBLY_ROBUST = "FQE", "weighted importance sampling", "doubly robust"
@@ -65,45 +66,35 @@ def predict(
     """
     policies = [candidate.policy for candidate in found]
     say(f"actions of {len(policies)} policies in {len(view):,} states")
-    fitted = fit(view, actions_of(policies, view, next_states(view)), config, seed, say, compile)
-    starts, rows = first_states(view), view.first_steps
-    at_starts = view.batch(rows.unsqueeze(0)).observations[0]
-    fqe = fitted.at(at_starts, actions_of(policies, view, starts), seed)
-    weighted, robust, effective = _importance(found, view, fitted, config, seed, say)
-    rewards = padded(view, view.batch(torch.arange(len(view)).unsqueeze(0)).rewards[0].double().numpy())
+    every = view.batch(torch.arange(len(view), device=view.device).unsqueeze(0))
+    first, firsts = view.first_steps, first_states(view)
+    at_next = actions_of(policies, view, next_states(view))
+    at_first = actions_of(policies, view, firsts)
+    fitted = fit(view, at_next, config, seed, say, compile)
+    fqe = fitted.at(every.observations[0, first], at_first, seed)
+    rewards = padded(view, every.rewards[0].double().cpu().numpy())
+    # Of every state: Q of the data's own action, and V where the step leads to and where an episode begins.
+    q = fitted.of_rows(every.observations[0], every.actions.expand(len(policies), -1, -1))
+    following = fitted.of_rows(every.next_observations[0], at_next, ACTIONS, seed)
+    following *= 1 - every.terminations[0].double().cpu().numpy()
+    begins = fitted.of_rows(every.observations[0, first], at_first, ACTIONS, seed)
+    behaviour, states = clone(view, seed, say=say), present_states(view)
+    said, robust = [], []
+    for row, policy in enumerate(policies):
+        here = actions_of([policy], view, states)[0]
+        ratios = padded(view, log_ratios(behaviour, view, here, config.action_std))
+        said.append(estimates(ratios, rewards, config.discount))
+        v = np.concatenate([begins[row][:, None], padded(view, following[row])], 1)
+        robust.append(doubly_robust(ratios, rewards, padded(view, q[row]), v, config.discount))
     return Predictions(
         {
             FQE: fqe.mean(1),
-            WEIGHTED: weighted,
-            DOUBLY_ROBUST: robust,
-            OWN: own_values(found, starts),
+            WEIGHTED: np.array([one.weighted_per_decision for one in said]),
+            DOUBLY_ROBUST: np.array(robust),
+            OWN: own_values(found, firsts),
             CLONING: -cloning_errors(found, view),
         },
         fqe.std(1),
-        effective,
+        np.array([one.effective for one in said]),
         float((rewards @ config.discount ** np.arange(rewards.shape[1])).mean()),
     )
-
-
-def _importance(
-    found: Sequence[Candidate], view: Transitions, fitted: Values, config: FQEConfig, seed: int, say: Say
-) -> tuple[Float[Array, " policies"], Float[Array, " policies"], Float[Array, " policies"]]:
-    """Weighted importance sampling per decision, doubly robust with FQE's Q, and the effective share."""
-    behaviour = clone(view, seed, say=say)
-    every = view.batch(torch.arange(len(view), device=view.device).unsqueeze(0))
-    states = view.observations[view.sources].float().cpu().numpy()
-    rewards = padded(view, every.rewards[0].double().cpu().numpy())
-    unended = 1 - every.terminations[0].double().cpu().numpy()
-    weighted, robust, effective = [], [], []
-    for row, candidate in enumerate(found):
-        here, there = (actions_of([candidate.policy], view, part) for part in (states, next_states(view)))
-        ratios = padded(view, log_ratios(behaviour, view, here[0], config.action_std))
-        said, alone = estimates(ratios, rewards, config.discount), fitted.of(row)
-        q = padded(view, alone.of_rows(every.observations, every.actions))
-        first = alone.of_rows(every.observations, here, ACTIONS, seed)[view.first_steps.cpu().numpy()]
-        following = padded(view, unended * alone.of_rows(every.next_observations, there, ACTIONS, seed))
-        v = np.concatenate([first[:, None], following], 1)
-        weighted.append(said.weighted_per_decision)
-        robust.append(doubly_robust(ratios, rewards, q, v, config.discount))
-        effective.append(said.effective)
-    return np.array(weighted), np.array(robust), np.array(effective)

@@ -28,7 +28,7 @@ from offbench.nn.random import stream
 BLOCK = 100  # updates whose rows are drawn at a time
 # From so many updates on, compiling them pays: some twenty seconds of a core.
 WORTH_COMPILING = 3_000
-ROWS = 50_000  # whose Q is taken at a time
+ROWS = 10_000  # whose Q is taken at a time, of all policies
 STARTS = 1_000  # states and draws of noise at least that a value is the mean over
 
 
@@ -75,30 +75,26 @@ class Values:
             net = self.network(self.parameters, torch.cat([states, actions], -1)).squeeze(-1)
         return net * (self.reward_scale / (1 - self.config.discount))
 
-    def of(self, policy: int) -> Values:
-        """Those of one policy alone."""
-        own = {name: value[policy : policy + 1] for name, value in self.parameters.items()}
-        return Values(self.network, own, self.config, self.reward_scale)
-
     def of_rows(
         self,
-        states: Float[Tensor, "1 rows observation"],
-        actions: Float[Tensor, "1 rows action"],
+        states: Float[Tensor, "rows observation"],
+        actions: Float[Tensor, "policies rows action"],
         draws: int = 0,
         seed: int = 0,
-    ) -> Float[Array, " rows"]:
-        """Q of one policy in each row, the mean of its members; with ``draws``, over so many noisy actions."""
-        total = np.zeros(states.shape[1])
-        for first in range(0, len(total), ROWS):
+    ) -> Float[Array, "policies rows"]:
+        """Q of each row, the mean of a policy's members; with ``draws`` also over so many noisy actions."""
+        total = np.zeros(actions.shape[:2])
+        key = torch.tensor([seed], device=actions.device)
+        for first in range(0, len(states), ROWS):
             part = slice(first, first + ROWS)
+            here, chosen = states[part].expand(len(actions), -1, -1), actions[:, part]
             for draw in range(max(draws, 1)):
-                chosen = actions[:, part]
+                acted = chosen
                 if draws:
-                    key = torch.tensor([seed], device=actions.device)
                     count = torch.tensor(draw, device=actions.device)
                     noise = standard_normal(key, count, f"fqe/rows/{first}", chosen.shape[1:], chosen.dtype)
-                    chosen = (chosen + self.config.action_std * noise).clamp(-1, 1)
-                total[part] += self.q(states[:, part], chosen)[0].mean(0).double().cpu().numpy()
+                    acted = (chosen + self.config.action_std * noise).clamp(-1, 1)
+                total[:, part] += self.q(here, acted).mean(1).double().cpu().numpy()
         return total / max(draws, 1)
 
     def at(
@@ -108,15 +104,14 @@ class Values:
         seed: int = 0,
     ) -> Float[Array, "policies members"]:
         """Mean over ``states`` of Q(s, a), a the policy's ``actions`` with the noise that Q was fitted with."""
-        policies, draws = len(actions), -(-STARTS // len(states))
+        draws = -(-STARTS // len(states))
+        total = torch.zeros(len(actions), self.config.members, dtype=torch.float64)
         key = torch.tensor([seed], device=actions.device)
-        total = torch.zeros(policies, self.config.members, dtype=torch.float64)
         for draw in range(draws):
-            shape = actions.shape[1:]
             count = torch.tensor(draw, device=actions.device)
-            noise = standard_normal(key, count, "fqe/starts", shape, actions.dtype)
+            noise = standard_normal(key, count, "fqe/starts", actions.shape[1:], actions.dtype)
             noisy = (actions + self.config.action_std * noise).clamp(-1, 1)
-            total += self.q(states.expand(policies, -1, -1), noisy).double().mean(-1).cpu()
+            total += self.q(states.expand(len(actions), -1, -1), noisy).double().mean(-1).cpu()
         found: Float[Array, "policies members"] = (total / draws).numpy()
         return found
 
