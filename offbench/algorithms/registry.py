@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib import import_module
 from types import FunctionType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_origin, get_type_hints
 
 from offbench.algorithms.base import Algorithm, Preset
 from offbench.algorithms.names import OURS as OURS
@@ -130,6 +130,13 @@ def config_type(found: Any) -> type[Any]:
 def hyperparameters(found: Any) -> list[dataclasses.Field[Any]]:
     """The fields that are set from outside."""
     return [field for field in dataclasses.fields(config_type(found)) if field.init]
+
+
+def is_list(found: Any, name: str) -> bool:
+    """Whether the values of this hyperparameter are lists themselves, as the sizes of hidden layers are."""
+    if not hyperparameters(found):
+        return False
+    return get_origin(get_type_hints(config_type(found)).get(name)) is tuple
 
 
 def preset(found: type[Algorithm], dataset: str) -> Preset | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,11 @@ def atomic(path: Path) -> Iterator[Path]:
 def cache_folder() -> Path:
     """The folder for everything that can be made again: OFFBENCH_CACHE where set, else the system's for caches."""
     return Path(os.environ.get("OFFBENCH_CACHE") or platformdirs.user_cache_dir("offbench", appauthor=False))
+
+
+def slug_of(dataset: str) -> str:
+    """A dataset's id as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9_.=-]", "-", dataset.replace("/", "--").replace("?", "--"))
 
 
 def identity(path: Path) -> dict[str, Any]:

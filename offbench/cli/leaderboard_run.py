@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,12 @@ import tyro
 
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
-from offbench.errors import OffbenchError
-from offbench.leaderboard.running import Budget, Job, Method, hidden_jobs, jobs, method, remaining
-from offbench.leaderboard.suite import Suite, suite
+from offbench.leaderboard.running import Budget, hidden_jobs, jobs
+from offbench.leaderboard.suite import suite
+from offbench.sweep.local import run_here
+from offbench.sweep.method import Method, method
+from offbench.sweep.running import run_sweep
 from offbench.training.checks import check_count
-from offbench.training.interruption import Interrupted
 
 Algorithms = Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD [METHOD ...]")]
 
@@ -33,6 +33,8 @@ def run_suite(
     quiet: bool = False,
 ) -> int:
     """Train and score methods on all tasks of a suite; runs that are done are skipped, others go on where they stopped.
+
+    One run is made after the other, its seeds shared over the cores; offbench sweep --suite makes several at once.
 
     The exit code is 1 if a method could not be run on a task; the others are run all the same.
 
@@ -63,44 +65,18 @@ def run_suite(
     todo = (
         jobs(chosen, methods, budget, where) if hidden is None else hidden_jobs(chosen, methods, budget, where, hidden)
     )
-    failed = _run_all(chosen, todo, {"device": device, "workers": workers, "quiet": quiet})
-    for job, why in failed:
-        tell(f"error: {plain(job.title)}: {plain(why)}")
-    print(f"{len(todo) - len(failed)} of {len(todo)} runs are in {plain(where)}")
-    return int(bool(failed))
+    done = sum(job.is_done for job in todo)
+    tell(f"{chosen.name} version {chosen.version}: {len(todo)} runs, {done} of them done")
+    options = {"device": device, "workers": workers, "quiet": quiet}
+    swept = run_sweep(where, todo, lambda left, listener: run_here(left, listener, **options), 1, quiet)
+    for job in todo:
+        if job.folder in swept.failed:
+            tell(f"error: {plain(job.title)}: {plain(swept.failed[job.folder])}")
+    print(f"{len(todo) - len(swept.failed)} of {len(todo)} runs are in {plain(where)}")
+    return int(bool(swept.failed))
 
 
 def _methods(algorithms: Sequence[str]) -> list[Method]:
     """Each method once, in the order in which they are named."""
     found = {each.name: each for each in map(method, algorithms)}
     return list(found.values())
-
-
-def _run_all(chosen: Suite, todo: Sequence[Job], options: dict[str, object]) -> list[tuple[Job, str]]:
-    """Run what is not done; those runs that failed, each with the reason."""
-    done = [(job, job.seconds) for job in todo if job.plan is not None]
-    left = [job for job in todo if job not in [each for each, _ in done]]
-    tell(f"{chosen.name} version {chosen.version}: {len(todo)} runs, {len(done)} of them done{_estimate(done, left)}")
-    failed: list[tuple[Job, str]] = []
-    for number, job in enumerate(left, 1):
-        started = time.perf_counter()
-        try:
-            job.run(**options)
-        except Interrupted:
-            raise Interrupted(f"interrupted in {job.title}; the same command goes on from there") from None
-        except OffbenchError as error:
-            failed.append((job, str(error)))
-            tell(f"{plain(job.title)} failed: {plain(error)}")
-            continue
-        done.append((job, job.seconds))
-        took = time.perf_counter() - started
-        tell(f"{plain(job.title)}: {took:,.0f} s, {number} of {len(left)}{_estimate(done, left[number:])}")
-    return failed
-
-
-def _estimate(done: Sequence[tuple[Job, float]], left: Sequence[Job]) -> str:
-    """How long the rest will take, in words that go on a sentence; empty where nobody knows."""
-    seconds = remaining(done, left)
-    if not left or seconds is None:
-        return ""
-    return f"; about {seconds / 60:,.0f} min to go" if seconds >= 60 else f"; about {seconds:,.0f} s to go"

@@ -13,10 +13,10 @@ from offbench.basis.streams import tell
 from offbench.catalog.cards import card
 from offbench.catalog.loading import load
 from offbench.errors import UnknownNameError
-from offbench.leaderboard.running import method
 from offbench.leaderboard.suite import Suite, SuiteTask, suite
 from offbench.leaderboard.time_record import TimeRecord
 from offbench.leaderboard.timing import Timing, check_timing, time_record, timed
+from offbench.sweep.method import method
 from offbench.training.checks import check_count
 
 

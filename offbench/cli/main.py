@@ -51,6 +51,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "train an algorithm on a dataset, several seeds at once, and score it",
         "offbench train iql offbench/pointmaze/stitch-v0 --seeds 5",
     ),
+    "sweep": Subcommand(
+        "sweep",
+        "many runs: grids and random search of hyperparameters, suites, plans, on all cores or a Ray cluster",
+        "offbench sweep iql offbench/pointmaze/stitch-v0 --steps 10000 --expectile 0.5 0.7 0.9",
+    ),
     "check": Subcommand(
         "check", "check an algorithm, ours or yours: shapes, seeds, resuming, learning, ...", "offbench check iql"
     ),

@@ -12,6 +12,7 @@ from typing import Any
 import tyro
 
 from offbench.algorithms import registry
+from offbench.basis.files import slug_of
 from offbench.basis.foreign import staying
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
@@ -19,7 +20,6 @@ from offbench.catalog.identify import published
 from offbench.cli.flags import part
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
-from offbench.leaderboard.suite import slug_of
 from offbench.training.finished import Run
 from offbench.training.interruption import Interrupted
 from offbench.training.options import NAMES, Options, check_names
@@ -94,6 +94,17 @@ def _in(options: Options, dataset: str) -> Options:
     return dataclasses.replace(options, output=options.output / name)
 
 
+def _refuse_lists(found: Any, given: Sequence[str], flags: Sequence[str]) -> None:
+    """Name the command that trains with each of several values of a hyperparameter, with an OffbenchError."""
+    for place, flag in enumerate(flags):
+        name = flag.removeprefix("--").replace("-", "_")
+        values = list(takewhile(lambda word: not word.startswith("--"), flags[place + 1 :]))
+        known = [field.name for field in registry.hyperparameters(found)]
+        if flag.startswith("--") and name in known and len(values) > 1 and not registry.is_list(found, name):
+            again = shlex.join(["offbench", "sweep", *given, flag, *values])
+            raise OffbenchError(f"a run has one {name}, not {len(values)}; this makes a run with each: {again}")
+
+
 def _check_folders(jobs: Sequence[Job]) -> None:
     """Refuse datasets that are named twice, or whose folders would be one."""
     seen: dict[str, str] = {}
@@ -114,6 +125,7 @@ def _parse(given: list[str], flags: list[str]) -> tuple[Options, dict[str, Any]]
         found = registry.find(given[0])
         check_names(found)
         known = [field.name for field in registry.hyperparameters(found)]
+        _refuse_lists(found, given, flags)
         default = registry.configure(found, published(given[1]) if len(given) > 1 else "", {})
         fields.append(part("hyperparameter", default))
     description = (

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from offbench.basis.files import slug_of
 from offbench.basis.plain import plain
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, RunRecord
@@ -14,7 +15,7 @@ from offbench.evaluation.record_files import parse_record
 from offbench.leaderboard.archive import MANIFEST, VERDICT
 from offbench.leaderboard.entry import Entry
 from offbench.leaderboard.results import read_model
-from offbench.leaderboard.suite import Suite, SuiteTask, slug_of
+from offbench.leaderboard.suite import Suite, SuiteTask
 
 Key = tuple[str, int]  # dataset and seed
 

@@ -6,7 +6,6 @@ move, and entries under different versions are never in one table.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from offbench.basis.files import slug_of
 from offbench.basis.resources import resources
 from offbench.environments.task import first_error
 from offbench.errors import OffbenchError, UnknownNameError
@@ -83,11 +83,6 @@ class SuiteTask(_Strict):
     def slug(self) -> str:
         """The dataset's id as the name of a folder."""
         return slug_of(self.dataset)
-
-
-def slug_of(dataset: str) -> str:
-    """A dataset's id as the name of a folder."""
-    return re.sub(r"[^A-Za-z0-9_.=-]", "-", dataset.replace("/", "--").replace("?", "--"))
 
 
 class Suite(_Strict):

@@ -24,9 +24,9 @@ from offbench.basis.files import cache_folder
 from offbench.catalog.cards import card
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.leaderboard.running import Method
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.leaderboard.time_record import IN_SUCCESSION, Line, Point, TimedRun, TimeRecord, time_to
+from offbench.sweep.method import Method
 from offbench.training.folder import RunFolder
 
 CHECKS = 20  # evaluations of a whole run

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,11 +80,11 @@ class Crew:
             OSError: no process can be started.
         """
         self.workers = workers
-        self._crew: list[_Worker] = []
+        self._crew: list[WorkerProcess] = []
         self._selector = selectors.DefaultSelector()
         try:
             for _ in range(workers):
-                worker = _Worker(descriptors)
+                worker = WorkerProcess("offbench.training.worker", descriptors)
                 self._crew.append(worker)
                 self._selector.register(worker.socket, selectors.EVENT_READ, worker)
                 worker.send(order)
@@ -125,45 +125,73 @@ class Crew:
         self._crew.clear()
 
 
-class _Worker:
-    """One process and its end of the line."""
+class WorkerProcess:
+    """A process that is sent lines of JSON and answers each with one.
 
-    def __init__(self, descriptors: Sequence[int]) -> None:
+    Attributes:
+        job: what it is doing; None while it waits.
+    """
+
+    def __init__(
+        self, module: str, descriptors: Sequence[int] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start ``module``, whose arguments are the descriptor of its end of the line and the id of this process.
+
+        Args:
+            module: run as a program.
+            descriptors: that it inherits.
+            environment: what differs from that of all workers: one thread, and no workers of its own.
+        """
         self.job: Job | None = None
         self.socket, theirs = socket.socketpair()
         with theirs:
             # -P: a module of the current folder must not stand in for one of the library's.
-            command = [sys.executable, "-P", "-m", "offbench.training.worker", str(theirs.fileno()), str(os.getpid())]
+            command = [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 command,
-                env=_environment(),
+                env=_environment() | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno(), *descriptors],
                 process_group=0,  # Ctrl-C is for this process, which decides what becomes of them
             )
         self._lines = self.socket.makefile("rb")
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one line.
+
+        Raises:
+            LostWorkerError: it ended.
+        """
         try:
             self.socket.sendall(json.dumps(message).encode() + b"\n")
         except OSError:
             raise self._lost() from None
 
-    def receive(self) -> Result:
-        """The result of the job; raises what went wrong with it."""
+    def answer(self) -> dict[str, Any]:
+        """Wait for its next line.
+
+        Raises:
+            LostWorkerError: it ended.
+        """
         try:
             line = self._lines.readline()
         except OSError:
             line = b""
         if not line.endswith(b"\n"):
             raise self._lost()
-        answer = json.loads(line)
+        read: dict[str, Any] = json.loads(line)
+        return read
+
+    def receive(self) -> Result:
+        """The result of the job; raises what went wrong with it."""
+        answer = self.answer()
         if "error" in answer:
             raise OffbenchError(answer["error"]) from (WorkerTraceError(answer["trace"]) if answer["trace"] else None)
         result: Result = answer["result"]
         return result
 
     def end(self) -> None:
+        """End it at once, and wait until it is gone."""
         self.process.kill()
         self.process.wait()
         self._lines.close()

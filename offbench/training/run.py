@@ -133,7 +133,7 @@ class Request:
             algorithm=self.algorithm,
             algorithm_digest=registry.source_digest(self.found),
             code_digest=package_digest(),
-            dataset=_name(self.main),
+            dataset=dataset_name(self.main),
             dataset_revision=self.main.provenance.revision,
             dataset_digest=self.data.digest,
             task=self.task.name if self.task else None,
@@ -247,7 +247,7 @@ def _going_on(folder: RunFolder, plan: Plan, options: Options) -> Plan | None:
     return execution.going_on(manifest.plan, plan, options)
 
 
-def _name(data: Trajectories) -> str:
+def dataset_name(data: Trajectories) -> str:
     """Id of the dataset, or name of the file: a record holds no folder of this machine."""
     name = data.provenance.dataset or "trajectories"
     return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name

@@ -28,12 +28,6 @@ def save_pendulum(path: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pendulum_file(tmp_path_factory) -> Path:
-    """Such a file."""
-    return save_pendulum(tmp_path_factory.mktemp("data") / "tiny.offbench")
-
-
-@pytest.fixture(scope="session")
 def other_pendulum_file(tmp_path_factory) -> Path:
     """Another one, of other numbers under the same name."""
     return save_pendulum(tmp_path_factory.mktemp("data") / "other.offbench", seed=1)

@@ -8,8 +8,8 @@ import pytest
 import offbench
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
-from offbench.leaderboard.running import Job
 from offbench.leaderboard.suite import suites
+from offbench.sweep.job import Job
 from offbench.training.interruption import Interrupted
 
 TINY = """

@@ -15,9 +15,10 @@ from offbench.errors import OffbenchError
 from offbench.leaderboard import hidden
 from offbench.leaderboard.hidden import LIST, drawn, make_hidden, read_hidden
 from offbench.leaderboard.renaming import check_renaming, renamed
-from offbench.leaderboard.running import Budget, hidden_jobs, method
+from offbench.leaderboard.running import Budget, hidden_jobs
 from offbench.leaderboard.secret import Secret, check_commitment, new_secret, read_secret
 from offbench.leaderboard.suite import Suite, suite
+from offbench.sweep.method import method
 
 SECRET = Secret("0123456789abcdef" * 4)
 SALT = "00" * 16
@@ -130,9 +131,9 @@ def test_methods_run_on_hidden_tasks_with_the_siblings_presets(tmp_path: Path, f
     make_hidden(found, SECRET, tmp_path)
     job = hidden_jobs(found, [method(f"bc,{SMALL}")], Budget(2, 2), tmp_path / "runs", tmp_path)[0]
     job.run(quiet=True, compile="never", device="cpu")
-    assert job.plan is not None
-    assert job.plan.dataset == job.task.dataset == drawn(found, found.hidden[0], SECRET).dataset
-    written = json.dumps(job.plan.model_dump(mode="json"))
+    assert job.manifest is not None
+    assert job.manifest.plan.dataset == job.dataset == drawn(found, found.hidden[0], SECRET).dataset
+    written = json.dumps(job.manifest.plan.model_dump(mode="json"))
     assert found.hidden[0] not in written
     assert str(drawn(found, found.hidden[0], SECRET).seed) not in written
 

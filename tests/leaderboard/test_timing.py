@@ -15,10 +15,10 @@ from offbench.data.trajectories import Provenance
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.leaderboard import timing
-from offbench.leaderboard.running import Method, method
 from offbench.leaderboard.suite import suite
 from offbench.leaderboard.time_record import Point, TimedRun, TimeRecord, time_to
 from offbench.leaderboard.timing import Timing, check_timing, time_record
+from offbench.sweep.method import Method, method
 from offbench.training.folder import RunFolder
 
 

@@ -1,0 +1,1 @@
+"""Many runs: which they are, who trains them, and how far they have come."""
