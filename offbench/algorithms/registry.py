@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib import import_module
+from numbers import Integral, Real
 from types import FunctionType
 from typing import Any, TypeGuard, get_origin, get_type_hints
 
@@ -159,12 +160,13 @@ def configure(found: Any, dataset: str, changes: Mapping[str, Any]) -> Any:
 
     Raises:
         UnknownNameError: a change names no field of the config.
-        OffbenchError: a learner cannot be made of these values.
+        OffbenchError: a value is not of the kind that the field holds, or nothing can be made of these values.
     """
     known = [field.name for field in hyperparameters(found)]
     for name in changes:
         if name not in known:
             raise UnknownNameError(f"hyperparameter of {getattr(found, '__name__', title(found))}", name, known)
+    _check_kinds(found, changes)
     if is_algorithm(found):
         published = preset(found, dataset)
         return _made(found, found.Config, {**(published.values if published else {}), **changes})
@@ -173,6 +175,23 @@ def configure(found: Any, dataset: str, changes: Mapping[str, Any]) -> Any:
         if not given and field.name not in changes:
             raise OffbenchError(f"the field {field.name} of {title(found)} has no default; give it one")
     return _made(found, config_type(found), changes)
+
+
+_KINDS: dict[Any, tuple[type, str]] = {
+    float: (Real, "a number"),
+    int: (Integral, "a whole number"),
+    bool: (bool, "true or false"),
+    str: (str, "a word"),
+}
+
+
+def _check_kinds(found: Any, changes: Mapping[str, Any]) -> None:
+    """Refuse what a field of a plain type does not hold, with an OffbenchError."""
+    hints = get_type_hints(config_type(found)) if changes else {}
+    for name, value in changes.items():
+        kind, words = _KINDS.get(hints.get(name), (object, ""))
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind in (Real, Integral)):
+            raise OffbenchError(f"{name} of {title(found)} must be {words}, not {value!r}")
 
 
 def _made(found: Any, config: type[Any], values: Mapping[str, Any]) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
+from offbench.basis.memory import free_memory
 from offbench.errors import DataError
 
 
@@ -20,17 +20,6 @@ def check_readable(path: Path, kind: str) -> None:
 
 def check_memory(path: Path, needed: int) -> None:
     """Raise DataError if ``needed`` bytes are more than the machine has free."""
-    memory = _available_memory()
+    memory = free_memory()
     if needed > memory:
         raise DataError(f"{path} holds {needed:,} bytes of data, more than the {memory:,} bytes of memory free here")
-
-
-def _available_memory() -> float:
-    """Bytes that can be taken without swapping, as Linux reckons; elsewhere those of the machine."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError, IndexError):
-        pass  # another system
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from offbench.basis.cores import usable_cores
+from offbench.basis.memory import free_memory
 from offbench.errors import OffbenchError
 from offbench.sweep.job import Job
 from offbench.training.crew import LostWorkerError, WorkerProcess
@@ -76,7 +77,7 @@ def process_count(wanted: int | None, runs: int, device: str) -> int:
     """
     if wanted is None:
         gpus = _gpus(device)
-        wanted = len(gpus) if gpus else min(usable_cores(), max(1, int(_free_memory() / MEMORY)))
+        wanted = len(gpus) if gpus else min(usable_cores(), max(1, int(free_memory() / MEMORY)))
     return max(1, min(wanted, runs))
 
 
@@ -269,13 +270,3 @@ def _gpus(device: str) -> list[str]:
     found = named or [str(number) for number in range(torch.cuda.device_count())]
     _, _, number = device.partition(":")
     return [found[int(number)]] if number.isdecimal() and int(number) < len(found) else found
-
-
-def _free_memory() -> float:
-    """Bytes that the system could give; unlimited where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return float("inf")
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return float(found[0]) * 1024 if found else float("inf")

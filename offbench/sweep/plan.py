@@ -119,7 +119,7 @@ def jobs(plan: Plan, output: Path) -> list[Job]:
     """All runs of a plan that names datasets, each in its own folder ``output/METHOD/DATASET``.
 
     Raises:
-        OffbenchError: a dataset that is not known, an option that cannot be meant, or two runs that would have one folder.
+        OffbenchError: an unknown dataset, an option that cannot be meant, or two runs that would have one folder.
     """
     for dataset in plan.datasets:
         find(dataset.partition("?")[0] if is_split(dataset) else dataset)
