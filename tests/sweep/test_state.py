@@ -20,12 +20,8 @@ def job(name, dataset, steps):
 
 
 def test_time_that_is_left_goes_by_the_nearest_runs():
-    bc, short, iql, more = (
-        job("bc", "x", 20),
-        job("bc", "y", 10),
-        job("iql", "x", 20),
-        job("iql,expectile=0.5", "y", 10),
-    )
+    bc, short = job("bc", "x", 20), job("bc", "y", 10)
+    iql, more = job("iql", "x", 20), job("iql,expectile=0.5", "y", 10)
     assert remaining([], [bc]) is None
     # BC took 0.1 s a seed and update on x: 10 updates of 2 seeds on y take 2 s.
     assert remaining([(bc, 4.0)], [short]) == pytest.approx(2.0)
