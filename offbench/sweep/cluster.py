@@ -48,8 +48,9 @@ def run_on_cluster(todo: Sequence[Job], listener: Listener, address: str | None,
     own = not ray.is_initialized()
     if own:
         try:
+            _check_reachable(address)
             ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise OffbenchError(f"there is no Ray cluster at {address}: {error}") from error
     try:
         _check_nodes(ray.nodes(), cores, gpus)
@@ -74,6 +75,13 @@ def _ray() -> Any:
     except ImportError as error:
         raise OffbenchError("the engine ray needs Ray: pip install 'offbench[ray]'") from error
     return ray
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise OSError or ValueError where nobody listens, for whom Ray would wait for minutes."""
+    if address not in (None, "auto", "local"):
+        host, _, port = str(address).removeprefix("ray://").rpartition(":")
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _check_nodes(nodes: Sequence[Mapping[str, Any]], cores: int, gpus: float) -> None:
