@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from offbench.basis.foreign import cause
 from offbench.errors import OffbenchError
 from offbench.training.metric_rows import Row
 from offbench.training.plan import Plan
@@ -36,12 +38,7 @@ class TensorBoard:
     def open(self, plan: Plan, folder: Path, told: Sequence[Row]) -> str:
         """Go on with the files of earlier parts of the run; a seed that has none is told all of its rows."""
         for seed in plan.seeds:
-            place = folder / "tensorboard" / f"seed-{seed}"
-            place.mkdir(parents=True, exist_ok=True)
-            before = [int(match[1]) for path in place.iterdir() if (match := _NAME.fullmatch(path.name))]
-            number = max([int(time.time()), *(each + 1 for each in before)])  # they are read by name
-            self._files[seed] = self._writer((place / f"events.out.tfevents.{number:010d}.offbench").open("xb"))
-            self._write(seed, 0, file_version="brain.Event:2")
+            before = self._begin(seed, folder / "tensorboard" / f"seed-{seed}")
             own = [row for row in told if row.seed == seed]
             if before:
                 # A reader forgets what earlier files hold from this step on: a crash has undone it, and it comes again.
@@ -62,7 +59,29 @@ class TensorBoard:
             file.close()
         self._files.clear()
 
+    def _begin(self, seed: int, place: Path) -> bool:
+        """Begin a file that is read after those that are there, and say whether there are any."""
+        with _explained():
+            place.mkdir(parents=True, exist_ok=True)
+            before = [int(match[1]) for path in place.iterdir() if (match := _NAME.fullmatch(path.name))]
+            number = max([int(time.time()), *(each + 1 for each in before)])
+            self._files[seed] = self._writer((place / f"events.out.tfevents.{number:010d}.offbench").open("xb"))
+        self._write(seed, 0, file_version="brain.Event:2")
+        return bool(before)
+
     def _write(self, seed: int, step: int, **what: Any) -> None:
         event = self._events.Event(wall_time=time.time(), step=step, **what)
-        self._files[seed].write(event.SerializeToString())
-        self._files[seed].flush()
+        with _explained():
+            self._files[seed].write(event.SerializeToString())
+            self._files[seed].flush()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say of what the system refuses that it was for this log, without which the run goes on."""
+    try:
+        yield
+    except OSError as error:
+        raise OffbenchError(
+            f"the log tensorboard cannot be written ({cause(error)}); make room, or leave the log out"
+        ) from error

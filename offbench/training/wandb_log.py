@@ -34,9 +34,12 @@ class WandB:
         self._first: dict[int, int] = {}  # the least step that each run of theirs takes
 
     def open(self, plan: Plan, folder: Path, told: Sequence[Row]) -> str:
-        """Go on with the runs of earlier parts of the run; a seed that has none is told all of its rows."""
+        """Go on with the runs of earlier parts of the run, which are told all rows that they may lack.
+
+        Their process keeps rows back for a while and loses them where it is killed. Online the server says what it has;
+        offline the new file has all rows, so that it needs none of the earlier ones.
+        """
         for seed in plan.seeds:
-            known = any((folder / "wandb").glob(f"*run-*-{_id(plan, seed)}"))
             try:
                 run = self._wandb.init(**self._settings(plan, folder, seed))
             except Exception as error:
@@ -46,12 +49,12 @@ class WandB:
                 ) from error
             self._runs[seed] = run
             self._first[seed] = run.starting_step if run.resumed else 0
-            for row in [] if known else told:
+            for row in told:
                 if row.seed == seed:
                     self(*row)
         first = self._runs[plan.seeds[0]]
         if first.offline:
-            return f"Weights & Biases is offline; later: wandb sync {folder / 'wandb' / '*run-*'}"
+            return f"Weights & Biases is offline; wandb sync sends the newest of each seed in {folder / 'wandb'}"
         return f"Weights & Biases: {first.url}, group {first.group!r}"
 
     def __call__(self, step: int, seed: int, values: Mapping[str, float]) -> None:
