@@ -21,7 +21,7 @@ from offbench.basis.streams import tell
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.training.folder import Progress
-from offbench.training.metric_rows import Row, columns, rows
+from offbench.training.metric_rows import Row, columns, known_rows
 from offbench.training.metrics_file import MetricsFile
 from offbench.training.plan import Plan
 
@@ -142,7 +142,7 @@ class Logs:
         Raises:
             OffbenchError: a log cannot be opened or closed.
         """
-        told = rows(plan, progress, task)
+        told = known_rows(plan, progress, task)
         self._file = MetricsFile(folder, columns(plan, metrics, task), told)
         try:
             said = []

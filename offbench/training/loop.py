@@ -17,7 +17,7 @@ from offbench.training.folder import Progress, RunFolder
 from offbench.training.group import BLOCK, Group
 from offbench.training.interruption import Interrupted, interrupts
 from offbench.training.logs import Logs
-from offbench.training.metric_rows import rows
+from offbench.training.metric_rows import known_rows
 from offbench.training.plan import Plan
 from offbench.training.progress import Display
 from offbench.training.records import make_records
@@ -161,7 +161,7 @@ class Training:
 
     def _tell(self, until: int) -> None:
         """Tell the logs what is new in the steps up to ``until``, of which all is known now."""
-        self.logs.tell(rows(self.plan, self.progress, self.task, self._told, until))
+        self.logs.tell(known_rows(self.plan, self.progress, self.task, self._told, until))
         self._told = max(self._told, until)
 
     def _finite(self, group: Group, step: int) -> list[list[float]]:

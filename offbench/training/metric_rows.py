@@ -66,7 +66,9 @@ def columns(plan: Plan, metrics: Sequence[str], task: Task | None) -> tuple[str,
     return names
 
 
-def rows(plan: Plan, progress: Progress, task: Task | None, after: int = 0, until: int | None = None) -> list[Row]:
+def known_rows(
+    plan: Plan, progress: Progress, task: Task | None, after: int = 0, until: int | None = None
+) -> list[Row]:
     """What a run's progress says of the steps after ``after`` and up to ``until``, step by step and seed by seed."""
     each = zip(plan.seeds, progress.losses, progress.evaluations, strict=False)  # learners have those that are done
     found = [row for seed, losses, played in each for row in rows_of(seed, losses, played, task, after, until)]

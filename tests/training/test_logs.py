@@ -1,75 +1,33 @@
-"""Whatever a run is logged to holds the same rows under the same names, however the run was interrupted."""
+"""Whatever a run is logged to holds the same rows under the same names, and what goes wrong there is told."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from log_files import csv_rows, single, tensorboard_rows, wandb_files, wandb_rows
-from whole_runs import SMALL, finish, outcome, start, wait_for_step
+from logged_runs import Heard, broken_off, by_place, train
+from whole_runs import outcome
 
 import offbench
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.training.folder import RunFolder
-from offbench.training.interruption import Interrupted
 from offbench.training.logs import BACKENDS, chosen_logs
 from offbench.training.metric_rows import EVALUATION
 
-QUICK = SMALL | {"seeds": 2, "steps": 20, "episodes": 2, "evaluate_every": 8, "checkpoint_every": 6}
 NAMES = ["actor_loss", *EVALUATION]
-
-
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.delenv("WANDB_PROJECT", raising=False)
-
-
-class Heard:
-    """A log that remembers; it fails at ``step`` with ``error``, once."""
-
-    def __init__(self, step=None, error=None):
-        self.step, self.error, self.rows, self.ends = step, error, [], []
-
-    def open(self, plan, folder, told):
-        self.plan, self.folder, self.told = plan, folder, list(told)
-
-    def __call__(self, step, seed, values):
-        if step == self.step:
-            raise self.error
-        self.rows.append((step, seed, dict(values)))
-        values.clear()  # what it does to its values is its own affair
-
-    def close(self, finished):
-        self.ends.append(finished)
-
-
-def by_place(rows):
-    return {(step, seed): values for step, seed, values in rows}
-
-
-def train(file, folder, **more):
-    return offbench.train("bc", file, output=folder, **QUICK | more)
 
 
 @pytest.fixture(scope="module")
 def everywhere(pendulum_file, tmp_path_factory):
     """A run with all logs there are, and one of one's own."""
     heard = Heard()
-    before, os.environ["WANDB_MODE"] = os.environ.get("WANDB_MODE"), "offline"
-    try:
-        run = train(pendulum_file, tmp_path_factory.mktemp("all") / "run", log=[*BACKENDS, heard])
-    finally:
-        os.environ.pop("WANDB_MODE") if before is None else os.environ.update(WANDB_MODE=before)
-    return run, heard
+    return train(pendulum_file, tmp_path_factory.mktemp("all") / "run", log=[*BACKENDS, heard]), heard
 
 
 def test_rows_and_names_are_the_same_everywhere(everywhere):
@@ -142,114 +100,6 @@ def test_logs_change_no_identity_and_no_number(pendulum_file, tmp_path, everywhe
     ]
 
 
-# ---------------------------------------------------------------- interruptions
-
-
-def broken_off(file, folder, *logs, **more):
-    """A run that ends at step 15, with its last checkpoint at 12; its log of one's own."""
-    heard = Heard(15, RuntimeError("no room"))
-    with pytest.raises(OffbenchError, match="no room"):
-        train(file, folder, log=[*logs, heard], **more)
-    assert heard.ends == [False]
-    return heard
-
-
-def test_a_run_that_goes_on_has_every_row_once(pendulum_file, tmp_path, everywhere):
-    folder = tmp_path / "run"
-    broken_off(pendulum_file, folder, "tensorboard", "wandb")
-    assert RunFolder(folder).manifest().progress.step == 12
-    assert max(step for step, _ in csv_rows(folder)) >= 14  # told, and undone by what ended the run
-    undone = folder / "tensorboard" / "seed-0"
-    (events,) = undone.iterdir()
-    later = events.with_name("events.out.tfevents.5000000000.offbench")  # begun before the clock was set back
-    events = events.rename(later)
-    events.write_bytes(events.read_bytes()[:-5])  # as a kill in the midst of writing leaves it
-    time.sleep(1.1)  # the files of Weights & Biases are called after the second
-    heard = Heard()
-    train(pendulum_file, folder, log=["tensorboard", "wandb", heard], resume=True)
-    rows = csv_rows(everywhere[0].folder)
-    assert (folder / "metrics.csv").read_bytes() == (everywhere[0].folder / "metrics.csv").read_bytes()
-    assert tensorboard_rows(folder) == single(rows)
-    assert by_place((row.step, row.seed, row.values) for row in heard.told) == {
-        k: v for k, v in rows.items() if k[0] <= 12
-    }
-    assert by_place(heard.rows) == {k: v for k, v in rows.items() if k[0] > 12}
-    parts = [wandb_rows(file) for file in wandb_files(folder)]
-    assert parts[2][0] | parts[3][0] == rows  # whole, though a kill may take all from the earlier ones
-    assert [code for *_, code in parts] == [1, 1, 0, 0]
-    ids = [run.run_id for _, run, _ in parts]
-    assert ids[:2] == ids[2:]
-
-
-def test_logs_that_are_asked_for_where_a_run_goes_on_are_told_all_of_it(pendulum_file, tmp_path, everywhere):
-    folder = tmp_path / "run"
-    broken_off(pendulum_file, folder)
-    train(pendulum_file, folder, log=["tensorboard", "wandb"], resume=True)
-    rows = csv_rows(everywhere[0].folder)
-    assert tensorboard_rows(folder) == single(rows)
-    assert {place: row for file in wandb_files(folder) for place, row in wandb_rows(file)[0].items()} == rows
-
-
-def command(file, folder, *more):
-    arguments = ["train", "bc", str(file), "--seeds", "2", "--steps", "300", "--output", str(folder), "--episodes", "1"]
-    arguments += ["--hidden", "16", "--batch-size", "16", "--compile", "never", "--evaluate-every", "40"]
-    return [*arguments, "--checkpoint-every", "70", "--quiet", *more]
-
-
-@pytest.fixture(scope="module")
-def long(pendulum_file, tmp_path_factory):
-    """An undisturbed run that is long enough to be met in the middle."""
-    folder = tmp_path_factory.mktemp("long") / "run"
-    finish(command(pendulum_file, folder))
-    return folder
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_killed_or_interrupted_a_run_leaves_whole_files_and_goes_on_in_them(pendulum_file, tmp_path, long, number):
-    folder = tmp_path / "run"
-    process = start(command(pendulum_file, folder, "--log", "tensorboard"))
-    wait_for_step(folder, 70, process)
-    time.sleep(float(np.random.default_rng().uniform(0, 0.1)))
-    process.send_signal(number)
-    process.communicate(timeout=120)
-    assert not (folder / "seed-0.json").exists()
-    rows = csv_rows(long)
-    left = csv_rows(folder)
-    assert left == {place: rows[place] for place in list(rows)[: len(left)]}
-    (folder / ".metrics.csv.0a1b2c3d.part").write_text("seed,st")  # as a kill in the midst of writing leaves it
-    finish(command(pendulum_file, folder, "--log", "tensorboard", "--resume"))
-    assert (folder / "metrics.csv").read_bytes() == (long / "metrics.csv").read_bytes()
-    assert tensorboard_rows(folder) == single(rows)
-    assert not list(folder.glob(".*"))
-
-
-def test_ctrl_c_closes_the_logs_and_the_file_has_all_rows_up_to_the_checkpoint(pendulum_file, tmp_path):
-    heard = Heard()
-
-    def press(step, seed, values):
-        if (step, seed) == (5, 1):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        train(pendulum_file, tmp_path / "run", log=[heard, press])
-    step = RunFolder(tmp_path / "run").manifest().progress.step
-    assert 5 <= step < 20
-    assert max(csv_rows(tmp_path / "run")) == (step, 1)
-    assert by_place(heard.rows) == csv_rows(tmp_path / "run")
-    assert heard.ends == [False]
-
-
-def test_a_metrics_file_of_something_else_is_not_replaced_where_a_run_goes_on(pendulum_file, tmp_path):
-    broken_off(pendulum_file, tmp_path / "run")
-    (tmp_path / "run" / "metrics.csv").write_text("mine")
-    with pytest.raises(OffbenchError, match=r"run/metrics.csv holds no metrics of this run, and is not replaced"):
-        train(pendulum_file, tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / "metrics.csv").read_text() == "mine"
-
-
-# ---------------------------------------------------------------- other kinds of runs
-
-
 def test_workers_log_nothing_themselves_and_change_no_row(pendulum_file, tmp_path):
     heard = Heard()
     pids = set()
@@ -259,43 +109,6 @@ def test_workers_log_nothing_themselves_and_change_no_row(pendulum_file, tmp_pat
     assert pids == {os.getpid()}
     assert [row[:2] for row in heard.rows] == [(step, seed) for step in range(1, 21) for seed in range(3)]
     assert (spread.folder / "metrics.csv").read_bytes() == (alone.folder / "metrics.csv").read_bytes()
-
-
-@dataclass
-class Still:
-    """A learner whose policy does nothing; it fails with the seed ``fails``."""
-
-    fails: int = -1
-    broken = True
-
-    def fit(self, data, task, seed, budget):
-        if seed == self.fails and Still.broken:
-            raise RuntimeError("not this one")
-        return SimpleNamespace(act=lambda observations: np.zeros((len(observations), 1)))
-
-
-def test_a_learners_scores_are_logged_seed_by_seed_and_once_where_it_goes_on(pendulum_file, tmp_path):
-    arguments = {"seeds": 3, "steps": 7, "episodes": 2, "output": tmp_path / "run", "quiet": True, "fails": 2}
-    arguments["log"] = ["tensorboard", "wandb"]
-    with pytest.raises(OffbenchError, match="not this one"):
-        offbench.train(f"{__name__}:Still", pendulum_file, **arguments)
-    assert list(csv_rows(tmp_path / "run")) == [(7, 0), (7, 1)]
-    Still.broken = False
-    time.sleep(1.1)
-    heard = Heard()
-    run = offbench.train(
-        f"{__name__}:Still", pendulum_file, **arguments | {"log": ["tensorboard", "wandb", heard], "resume": True}
-    )
-    rows = csv_rows(run.folder)
-    assert list(rows) == [(7, 0), (7, 1), (7, 2)]
-    assert [row["evaluation/score"] for row in rows.values()] == pytest.approx(run.scores)
-    assert list(rows[7, 0]) == list(EVALUATION)
-    assert tensorboard_rows(run.folder) == single(rows)
-    assert [(row.step, row.seed) for row in heard.told] == [(7, 0), (7, 1)]
-    assert by_place(heard.rows) == {(7, 2): rows[7, 2]}
-    each = [wandb_rows(file)[0] for file in wandb_files(run.folder)]
-    assert list(map(len, each)) == [1, 1, 0, 1, 1, 1]
-    assert {place: row for own in each[3:] for place, row in own.items()} == rows
 
 
 # ---------------------------------------------------------------- what can go wrong

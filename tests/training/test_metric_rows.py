@@ -7,7 +7,7 @@ from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
 from offbench.training.folder import Progress
-from offbench.training.metric_rows import EVALUATION, columns, rows, rows_of
+from offbench.training.metric_rows import EVALUATION, columns, known_rows, rows_of
 from offbench.training.plan import Plan
 
 PENDULUM = task("pendulum")
@@ -53,19 +53,19 @@ def test_rows_told_piece_by_piece_are_all_rows_in_the_order_of_steps_and_seeds(e
         evaluations=[[evaluation(step) for step in own] for _, own in each],
         totals=[],
     )
-    whole = rows(plan(seeds), progress, PENDULUM)
+    whole = known_rows(plan(seeds), progress, PENDULUM)
     places = [(row.step, seeds.index(row.seed)) for row in whole]
     assert places == sorted({(step, row) for row, own in enumerate(each) for step in (*own[0], *own[1])})
     told, last = [], 0
     for cut in [*cuts, 31]:
-        told += rows(plan(seeds), progress, PENDULUM, last, cut)
+        told += known_rows(plan(seeds), progress, PENDULUM, last, cut)
         last = cut
     assert told == whole
 
 
 def test_seeds_that_a_learner_was_not_fitted_with_yet_have_no_rows():
     progress = Progress(losses=[[]], evaluations=[[evaluation(7)]], totals=[])
-    assert [(row.step, row.seed) for row in rows(plan([4, 5]), progress, PENDULUM)] == [(7, 4)]
+    assert [(row.step, row.seed) for row in known_rows(plan([4, 5]), progress, PENDULUM)] == [(7, 4)]
 
 
 @pytest.mark.parametrize("name", ["seed", "step", "evaluation/score", "loss"])
