@@ -16,6 +16,9 @@ import torch
 torch.set_num_threads(1)
 # A run that starts workers says so by workers=; the others stay in the process that looks at them.
 os.environ["OFFBENCH_WORKERS"] = "1"
+# No test speaks to the server of Weights & Biases.
+os.environ["WANDB_MODE"] = "offline"
+os.environ.pop("WANDB_PROJECT", None)
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("patient", hypothesis.settings.default, deadline=None)

@@ -204,7 +204,7 @@ def make(order: Mapping[str, Any], data: bytes | None, desk: Any) -> dict[str, A
         desk: see `Desk`.
 
     Returns:
-        Either ``files``, the content of each file of the run by name, or ``error``, a sentence.
+        Either ``files``, the content of each file of the run by its path in the folder, or ``error``, a sentence.
     """
     job = Job.of_json(order["job"])
     desk.begin.remote(str(job.folder), f"{socket.gethostname()}, process {os.getpid()}")
@@ -227,10 +227,11 @@ def make(order: Mapping[str, Any], data: bytes | None, desk: Any) -> dict[str, A
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """The files of a run, by name; none where it was not begun."""
+    """The files of a run, by their paths in its folder; none where it was not begun."""
     if not (folder / MANIFEST).exists():
         return {}
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not path.name.startswith(".")}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -244,7 +245,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     names = sorted(files, key=lambda name: (name == MANIFEST, name))
     before = _files(folder)
     for name in names:
-        if Path(name).name != name:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             raise OffbenchError(f"a run has no file {name!r}")
         with atomic(folder / name) as temporary:
             temporary.write_bytes(files[name])

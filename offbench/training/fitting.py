@@ -24,6 +24,8 @@ from offbench.training.crew import Team
 from offbench.training.folder import Progress, RunFolder
 from offbench.training.interruption import Interrupted, interrupts
 from offbench.training.learner import Budget, action_size, fit
+from offbench.training.logs import Logs
+from offbench.training.metric_rows import rows_of
 from offbench.training.plan import Plan, ScalingPlan
 from offbench.training.progress import Display
 from offbench.training.records import make_records
@@ -62,8 +64,11 @@ class Fits:
 class Fitting:
     """One run of a learner in progress."""
 
-    def __init__(self, plan: Plan, task: Task | None, team: Team, folder: RunFolder, display: Display) -> None:
-        self.plan, self.task, self.team, self.folder, self.display = plan, task, team, folder, display
+    def __init__(
+        self, plan: Plan, task: Task | None, team: Team, folder: RunFolder, display: Display, logs: Logs
+    ) -> None:
+        self.plan, self.task, self.team, self.folder = plan, task, team, folder
+        self.display, self.logs = display, logs
         self.progress = Progress(evaluations=[], losses=[], totals=[])
         self._finished: dict[int, Result] = {}  # seeds that were fitted before one that stands ahead of them
 
@@ -85,9 +90,11 @@ class Fitting:
             return {"seed": waiting.pop(0)} if waiting else None
 
         try:
-            with self.display, interrupts(at_once=True):
-                self.team.work(next_job, self._done)
-            return self._finish()
+            with self.logs.opened(self.folder.path, self.plan, self.progress, self.task) as said:
+                self.display.notes = [*self.display.notes, *said]
+                with self.display, interrupts(at_once=True):
+                    self.team.work(next_job, self._done)
+                return self._finish()
         except KeyboardInterrupt:
             done = len(self.folder.manifest().progress.evaluations)
             raise Interrupted(
@@ -100,10 +107,13 @@ class Fitting:
         plan, progress = self.plan, self.progress
         self._finished[job["seed"]] = result
         while (done := len(progress.evaluations)) < len(plan.seeds) and plan.seeds[done] in self._finished:
-            own = self._finished.pop(plan.seeds[done])
+            seed = plan.seeds[done]
+            own = self._finished.pop(seed)
             progress.wall_seconds += own["wall_seconds"]
             progress.evaluation_seconds += own["evaluation_seconds"]
-            progress.evaluations.append([EvaluationRecord.model_validate(one) for one in own["evaluations"]])
+            evaluations = [EvaluationRecord.model_validate(one) for one in own["evaluations"]]
+            self.logs.tell(rows_of(seed, [], evaluations, self.task))
+            progress.evaluations.append(evaluations)
             progress.losses.append([])
             progress.step = plan.steps * len(progress.evaluations) // len(plan.seeds)
             self.folder.write(plan, progress)
@@ -117,6 +127,7 @@ class Fitting:
             self.display.scored(self.plan.steps, scores)
 
     def _finish(self) -> list[RunRecord]:
+        self.logs.settle()
         records = make_records(self.plan, self.progress, self.task)
         for record in records:
             self.folder.write_record(record)

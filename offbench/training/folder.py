@@ -3,6 +3,8 @@
     manifest.json              plan and progress; names the checkpoint that belongs to it
     checkpoint-<step>.safetensors
     seed-<s>.json              one record a seed, once the run is complete
+    metrics.csv                what `offbench.training.logs` tells while the run goes, as a table
+    tensorboard, wandb         folders of those logs, where they were asked for
 
 A checkpoint is written under a new name first; then the manifest that names it, by name and digest, replaces the old
 one in a single rename, and only then the old checkpoint is removed. Whenever a run dies, manifest and checkpoint belong
@@ -78,7 +80,8 @@ class Manifest(Strict):
 
 # What a run writes, and what is left of it where it was killed in writing.
 _CHECKPOINT = re.compile(r"checkpoint-\d{9}\.safetensors")
-_LEFT = re.compile(rf"\.(manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json)\.\w{{8}}\.part|\.data-\d+-\w+\.part")
+_WHOLE = rf"manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json|metrics\.csv"
+_LEFT = re.compile(rf"\.({_WHOLE})\.\w{{8}}\.part|\.data-\d+-\w+\.part")
 
 
 class RunFolder:

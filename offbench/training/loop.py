@@ -16,6 +16,8 @@ from offbench.training.crew import LostWorkerError, Team
 from offbench.training.folder import Progress, RunFolder
 from offbench.training.group import BLOCK, Group
 from offbench.training.interruption import Interrupted, interrupts
+from offbench.training.logs import Logs
+from offbench.training.metric_rows import known_rows
 from offbench.training.plan import Plan
 from offbench.training.progress import Display
 from offbench.training.records import make_records
@@ -35,10 +37,12 @@ class Training:
         folder: RunFolder,
         checkpoint_every: int,
         display: Display,
+        logs: Logs,
     ) -> None:
         self.plan, self.groups, self.task, self.work = plan, work.groups, work.task, work
         self.team, self.folder = team, folder
-        self.checkpoint_every, self.display = checkpoint_every, display
+        self.checkpoint_every, self.display, self.logs = checkpoint_every, display, logs
+        self._told = 0  # the step up to which the logs know everything
         empty: list[list[object]] = [[] for _ in plan.seeds]
         self.progress = Progress.model_validate({"evaluations": empty, "losses": empty, "totals": self._totals()})
 
@@ -46,6 +50,7 @@ class Training:
         """Go on from the folder's checkpoint."""
         manifest = self.folder.manifest()
         self.progress = manifest.progress
+        self._told = self.progress.step
         self._restore(self.folder.state(manifest))
 
     def run(self) -> list[RunRecord]:
@@ -58,8 +63,11 @@ class Training:
         try:
             if self.progress.step == 0 and self.folder.exists is False:
                 self._checkpoint()  # an unwritable folder is noticed now, not after the first hour
-            self._train()
-            return self._finish()
+            metrics = self.groups[0].algorithm.metrics
+            with self.logs.opened(self.folder.path, self.plan, self.progress, self.task, metrics) as said:
+                self.display.notes = [*self.display.notes, *said]
+                self._train()
+                return self._finish()
         except LostWorkerError as error:
             raise OffbenchError(
                 f"{error}; the run is saved in {self.folder.path} (step {self.folder.manifest().progress.step} of "
@@ -75,6 +83,7 @@ class Training:
                 self._advance(self._next_stop(), interrupted.is_set)
                 if self.task and (progress.step % plan.evaluate_every == 0 or progress.step == plan.steps):
                     self._evaluate(self.task)
+                self._tell(progress.step)
                 if progress.step % self.checkpoint_every == 0 and progress.step < plan.steps:
                     self._checkpoint()
             if progress.step < plan.steps:
@@ -130,6 +139,7 @@ class Training:
             schedule.give_back(job["group"])
             if job["stop"] % plan.log_every == 0 or job["stop"] == plan.steps:
                 self._log(job["group"], job["stop"])
+                self._tell(min([stop - 1, *schedule.positions]))  # at the stop there may be an evaluation to come
             self.display.update(sum(schedule.positions) // len(schedule.positions))
 
         self.team.work(next_job, done)
@@ -148,6 +158,11 @@ class Training:
             values = {name: total / steps for name, total in zip(group.algorithm.metrics, totals, strict=True)}
             losses.append(LossRecord(step=step, values=values))
         group.totals.zero_()
+
+    def _tell(self, until: int) -> None:
+        """Tell the logs what is new in the steps up to ``until``, of which all is known now."""
+        self.logs.tell(known_rows(self.plan, self.progress, self.task, self._told, until))
+        self._told = max(self._told, until)
 
     def _finite(self, group: Group, step: int) -> list[list[float]]:
         """Totals (seeds, metrics) of a group, or an OffbenchError: what is not finite is neither logged nor saved."""
@@ -203,6 +218,7 @@ class Training:
             first = last
 
     def _finish(self) -> list[RunRecord]:
+        self.logs.settle()
         records = make_records(self.plan, self.progress, self.task)
         for record in records:
             self.folder.write_record(record)

@@ -14,6 +14,7 @@ from offbench.basis.compiler import Compile
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.training.checks import LARGEST_SEED, check_count
+from offbench.training.logs import listed
 from offbench.training.plan import Precision
 
 
@@ -49,6 +50,8 @@ class Options:
     """Seeds updated together; chosen for the machine if not given. It changes rounding and no more."""
     workers: int | None = None
     """Processes that share the seeds on a CPU, with one thread each; a core each, where that pays, if not given."""
+    log: tuple[str, ...] = ()
+    """Where metrics go beside metrics.csv: tensorboard, wandb; in Python also any log(step, seed, values)."""
     quiet: bool = False
     """Show no progress."""
 
@@ -86,6 +89,7 @@ def parted(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
         given["seeds"] = tuple(given["seeds"])
     if given.get("output") is not None:
         given["output"] = Path(given["output"])
+    given["log"] = tuple(one for one in listed(given.get("log", ())) if isinstance(one, str))
     if isinstance(given.get("task"), Task):
         given["task"] = given["task"].name
     return Options(**given), {name: value for name, value in settings.items() if name not in NAMES}

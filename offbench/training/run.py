@@ -26,6 +26,7 @@ from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options
 from offbench.training.folder import RunFolder
 from offbench.training.learner import action_size
+from offbench.training.logs import Logs, chosen_logs
 from offbench.training.loop import Training
 from offbench.training.options import Options, check_names, parted, signed
 from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
@@ -46,13 +47,14 @@ def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any)
         dataset: dataset id, path of a file, or the data themselves: trajectories, or what ``requires`` of the algorithm
             asks for, `SemiSupervised` or `PreferenceData`.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
-            checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
-            algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
+            checkpoint_every, output, resume, device, dtype, compile, group, workers, log, quiet), and fields of the
+            algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`, and a log
+            any callable, see `offbench.training.logs`.
 
     Raises:
         OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
-            learner that failed, or was given an option that only ours know (``evaluate_every``, ``checkpoint_every``,
-            ``dtype``, ``compile``, ``group``).
+            learner or a log that failed, or a learner that was given an option that only ours know
+            (``evaluate_every``, ``checkpoint_every``, ``dtype``, ``compile``, ``group``).
         Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
     with staying():  # a learner may go elsewhere; the folder of the run stays where it was named
@@ -72,13 +74,14 @@ def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dic
     check_names(found)
     given = settings.get("task")
     options, changes = parted(settings)
+    logs = Logs(chosen_logs(settings.get("log", ())))
     data = load(dataset) if isinstance(dataset, str | Path) else dataset
     main = whole(data)
     config = registry.configure(found, main.provenance.like or main.provenance.dataset, changes)
     if registry.is_algorithm(found):
         check_hyperparameters(config)
     chosen = given or main.provenance.task or recorded_task(main)
-    request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options)
+    request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options, logs)
     check_requirements(found, data)
     check_spaces(found, main)
     with blamed(f"the run of {name}"):
@@ -116,6 +119,7 @@ class Request:
     data: Learned
     task: Task | None
     options: Options
+    logs: Logs
 
     @property
     def main(self) -> Trajectories:
@@ -184,7 +188,7 @@ def _updates(request: Request) -> tuple[Plan, Begin]:
         work = Updates(plan, groups, task)
         with team(workers, work, plan, task, groups, data, folder) as doing:
             every = options.checkpoint_every or max(1, plan.steps // 20)
-            training = Training(plan, work, doing, folder, every, display)
+            training = Training(plan, work, doing, folder, every, display, request.logs)
             if resumed:
                 training.resume()
             training.run()
@@ -208,7 +212,7 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
         workers = _workers(execution.fitting_workers(plan, done, options), request, config, plan, display)
         fits = Fits(plan, found, config, data, task)
         with team(workers, fits, plan, task, data=data, folder=folder) as doing:
-            fitting = Fitting(plan, task, doing, folder, display)
+            fitting = Fitting(plan, task, doing, folder, display, request.logs)
             if resumed:
                 fitting.resume()
             fitting.run()

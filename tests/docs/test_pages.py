@@ -32,11 +32,17 @@ def page_of(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
 
 
-def run(code: str, folder: Path) -> list[str]:
+def run(code: str, folder: Path, where: Path | None = None) -> list[str]:
     # A small dataset of the same id would be another one; this one is generated in about two seconds.
     environment = {**os.environ, "OFFBENCH_CACHE": str(folder), "OFFBENCH_OFFLINE": "1", "PYTHONPATH": str(DOCS.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+        cwd=where,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -60,6 +66,20 @@ def test_supervision(cache: Path):
     promised = re.findall(r"print\(.*\)  # (.*)", code)
     assert len(promised) == 6
     assert run(code, cache) == promised
+
+
+def test_logging(cache: Path, tmp_path: Path):
+    assert run(examples("logging.md"), cache, tmp_path) == re.findall(r"print\(.*\)  # (.*)", examples("logging.md"))
+    assert {"metrics.csv", "tensorboard"} <= {path.name for path in (tmp_path / "runs" / "mine").iterdir()}
+
+
+def test_logging_says_what_all_scores_are_called():
+    from offbench.training.logs import BACKENDS
+    from offbench.training.metric_rows import EVALUATION
+
+    page = page_of("logging.md")
+    assert [name for name in EVALUATION if f"| `{name}` |" not in page] == []
+    assert [name for name in BACKENDS if f"`--log {name}`" not in page] == []
 
 
 def test_d4rl(tmp_path: Path):
