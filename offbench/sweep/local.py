@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ from offbench.sweep.job import Job
 from offbench.training.crew import LostWorkerError, WorkerProcess
 from offbench.training.interruption import Interrupted, interrupts
 
-# A run whose process ends in the middle goes on in another, so often at most.
+# A run whose process ends in the middle goes on in another, so often at most without having come further.
 RETRIES = 2
 MEMORY = 1.5 * 2**30  # bytes that a process must be expected to need
 _LOOK = 0.5  # seconds between two looks at an interruption
@@ -109,7 +108,7 @@ class _Pool:
         options: Mapping[str, Any],
     ) -> None:
         self.waiting, self.listener, self.options = list(todo), listener, options
-        self.lost: Counter[Path] = Counter()
+        self.lost: dict[Path, list[float]] = {}  # of each run, how far it was when its process ended
         self.selector = selectors.DefaultSelector()
         self.seats = [_Seat(place) for place in places]
 
@@ -169,9 +168,11 @@ class _Pool:
         seat.end(self.selector)
         if job is None or stopped:
             return
-        self.lost[job.folder] += 1
-        if self.lost[job.folder] > RETRIES:
-            self.listener.failed(job, f"{why}; it was tried {RETRIES + 1} times")
+        reached = share_done(job)
+        ends = [*(share for share in self.lost.get(job.folder, []) if share == reached), reached]
+        self.lost[job.folder] = ends
+        if len(ends) > RETRIES:
+            self.listener.failed(job, f"{why}; it was tried {len(ends)} times from where it stands")
         else:
             self.listener.lost(job, why)
             self.waiting.insert(0, job)
@@ -218,6 +219,18 @@ class _Seat:
             selector.unregister(self.process.socket)
             self.process.end()
             self.process = None
+
+
+def share_done(job: Job) -> float:
+    """The share of a run's updates that its folder holds; none of them where it cannot be read."""
+    try:
+        found = job.manifest
+    except OffbenchError:
+        return 0.0
+    if found is None:
+        return 0.0
+    progress = found.progress
+    return progress.step / job.steps + sum(map(len, progress.evaluations))  # fits are counted by their evaluations
 
 
 def suitable(waiting: Sequence[Job], made: Sequence[Job], others: Sequence[Job]) -> Job:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
@@ -27,6 +28,16 @@ AGAIN_SHARE = 0.25
 def update_step(algorithm: type[Algorithm], compiled: bool) -> Step:
     """``Algorithm.step``, compiled or as it is."""
     return compiled_whole(algorithm.step) if compiled else algorithm.step
+
+
+def of_any_length(view: View) -> None:
+    """Let the columns of a view have any number of rows in compiled code, so that one code serves all data alike.
+
+    On a CPU, where many runs are compiled; with a GPU it was not measured.
+    """
+    for column in vars(view).values():
+        if isinstance(column, Tensor) and column.dim() and column.device.type == "cpu":
+            torch._dynamo.maybe_mark_dynamic(column, 0)
 
 
 class CompileTimes:

@@ -14,7 +14,7 @@ from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.evaluation.record import EvaluationRecord, digest_of
 from offbench.evaluation.rollout import Evaluator, environment_seeds, one_torch_thread, returns
-from offbench.training.compilation import CompileTimes, update_step
+from offbench.training.compilation import CompileTimes, of_any_length, update_step
 from offbench.training.group import Group, GroupPolicy, halves
 from offbench.training.plan import Plan, torch_dtype
 
@@ -40,6 +40,8 @@ class Work(Protocol):
 
 def make_groups(found: type[Algorithm], config: object, plan: Plan, view: View | None, compiled: bool) -> list[Group]:
     """The run's seeds in groups of ``plan.group_size``, freshly initialised; without a view they only act."""
+    if compiled and view is not None:
+        of_any_length(view)
     step, sizes = update_step(found, compiled), Sizes(plan.observation_size, plan.action_size)
     dtype, mixed = torch_dtype(plan.dtype), plan.dtype == "mixed"
     parts = [plan.seeds[first : first + plan.group_size] for first in range(0, len(plan.seeds), plan.group_size)]
@@ -128,7 +130,10 @@ class Updates:
 
 
 def compile_times(plan: Plan) -> CompileTimes:
-    """What compiling the updates of a run took on this machine before; code differs in all that decides shapes."""
+    """What compiling the updates of a run took on this machine before; code differs in all that decides shapes.
+
+    How many rows the data have does not: see `offbench.training.compilation.of_any_length`.
+    """
     settings = plan.model_dump(mode="json", include=CODE)
     return CompileTimes(digest_of(settings), plan.algorithm)
 
@@ -136,7 +141,6 @@ def compile_times(plan: Plan) -> CompileTimes:
 CODE = {
     "algorithm_digest",
     "config",
-    "dataset_digest",
     "observation_size",
     "action_size",
     "dtype",
