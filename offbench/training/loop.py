@@ -13,9 +13,10 @@ from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import LossRecord, RunRecord
 from offbench.training.crew import LostWorkerError, Team
-from offbench.training.folder import Progress, RunFolder
+from offbench.training.folder import RunFolder
 from offbench.training.group import BLOCK, Group
 from offbench.training.interruption import Interrupted, interrupts
+from offbench.training.manifest import Progress
 from offbench.training.plan import Plan
 from offbench.training.progress import Display
 from offbench.training.records import make_records

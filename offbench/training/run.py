@@ -19,7 +19,7 @@ from offbench.data.learned import Learned, whole
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
-from offbench.errors import OffbenchError
+from offbench.errors import OffbenchError, UnwritableError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
 from offbench.training.finished import Run, standing
@@ -87,9 +87,26 @@ def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dic
     folder = RunFolder(here / named)
     with _told_as(named, folder.path), folder.claimed(), blamed(f"the run of {name}"):
         going_on = _going_on(folder, plan, options)
+        if going_on is not None and (damage := folder.go_on()):
+            request.display(plan, 0).note(_named(damage, named, folder.path))
         if not (going_on and folder.manifest().progress.complete):
-            begin(folder, going_on or plan, going_on is not None)
+            with _kept(folder):
+                begin(folder, going_on or plan, going_on is not None)
     return named
+
+
+@contextmanager
+def _kept(folder: RunFolder) -> Iterator[None]:
+    """Say of what cannot be written how much of the run is saved."""
+    try:
+        yield
+    except UnwritableError as error:
+        if not folder.exists:
+            raise
+        raise UnwritableError(
+            f"{error}; the run in {folder.path} {standing(folder.manifest())}: once that can be written, run the same "
+            "command with --resume to go on"
+        ) from error
 
 
 @contextmanager
@@ -98,9 +115,13 @@ def _told_as(named: Path, path: Path) -> Iterator[None]:
     try:
         yield
     except (OffbenchError, KeyboardInterrupt) as error:
-        told = re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: str(named), str(error))
-        error.args = (told,) if error.args else ()
+        error.args = (_named(str(error), named, path),) if error.args else ()
         raise
+
+
+def _named(text: str, named: Path, path: Path) -> str:
+    """A text in which the folder ``path`` is called ``named``."""
+    return re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: str(named), text)
 
 
 train.__signature__ = signed(train)  # type: ignore[attr-defined]
