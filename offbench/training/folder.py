@@ -98,7 +98,8 @@ class RunFolder:
             if _LEFT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                 entry.unlink(missing_ok=True)
         named = self._sound()
-        if newest is None or _LAST in named:  # else a checkpoint may be the one that a damaged manifest names
+        # Of a manifest that is damaged nobody knows which checkpoint it names.
+        if newest is None or (_LAST in named and (_BEFORE in named or not os.path.lexists(self.path / _BEFORE))):
             self._remove_unnamed(newest.plan if newest else None, {manifest.checkpoint for manifest in named.values()})
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
         if others and newest is None:

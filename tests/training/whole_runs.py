@@ -34,6 +34,14 @@ def same(one, other) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and outcome(one) == outcome(other)
 
 
+def alike(one, other) -> bool:
+    """Whether two finished runs hold the same files and the same results; a learner's have no checkpoint."""
+    files = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
+    if files[0] != files[1] or any(name.startswith(".") for name in files[0]):
+        return False
+    return same(one, other) if list(one.glob("checkpoint-*")) else outcome(one) == outcome(other)
+
+
 COMMAND = """
 import sys, offbench
 from offbench.cli.main import main
