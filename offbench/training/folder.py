@@ -98,6 +98,9 @@ class RunFolder:
             if _LEFT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                 entry.unlink(missing_ok=True)
         named = self._sound()
+        if _LAST in named and named[_LAST].progress.complete:
+            (self.path / _BEFORE).unlink(missing_ok=True)
+            named.pop(_BEFORE, None)
         # Of a manifest that is damaged nobody knows which checkpoint it names.
         if newest is None or (_LAST in named and (_BEFORE in named or not os.path.lexists(self.path / _BEFORE))):
             self._remove_unnamed(newest.plan if newest else None, {manifest.checkpoint for manifest in named.values()})

@@ -72,12 +72,10 @@ class Ground:
         while True:
             started = self.warm.start(self.command(kind, folder, "--resume"))
             time.sleep(rng.uniform(0, 1.3 * self.seconds[kind]))
-            victims = [started]
-            if "workers" in kind:
-                children = psutil.Process(started).children()
-                victims = [started, *(child.pid for child in children)]
-            with suppress(ProcessLookupError):
-                os.kill(int(rng.choice(victims)), number)
+            with suppress(psutil.NoSuchProcess):  # it has ended already
+                process = psutil.Process(started)
+                victims = [process, *process.children()] if number == signal.SIGKILL else [process]
+                victims[rng.integers(len(victims))].send_signal(number)
             code = self.warm.wait()
             told = self.warm.told
             assert "Traceback" not in told, told

@@ -35,10 +35,13 @@ class Warm:
             cwd=folder,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
+        self._busy = False
         assert self._hear() == "warm"
 
     def start(self, arguments: Sequence[str], dies_before: int | None = None) -> int:
         """Begin a command; the process id. It kills itself before its ``dies_before``-th operation on files."""
+        assert not self._busy, "the command before was not waited for"
+        self._busy = True
         order = {"arguments": list(arguments), "dies": dies_before, "output": str(self._output)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -47,6 +50,7 @@ class Warm:
 
     def wait(self) -> int:
         """The exit code of the command that was begun; -9 if it was killed."""
+        self._busy = False
         return int(self._hear())
 
     def run(self, arguments: Sequence[str], dies_before: int | None = None) -> int:
