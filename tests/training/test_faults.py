@@ -18,6 +18,7 @@ import pytest
 from whole_runs import alike, checkpoint, finish
 
 import offbench
+from offbench.basis.compiler import compiler
 from offbench.cli.main import main
 from offbench.errors import OffbenchError
 from offbench.formats import native
@@ -333,6 +334,35 @@ def test_a_full_cache_folder_costs_time_alone(disk, tmp_path, whole, pendulum_fi
     assert "no cache file could be written" in capsys.readouterr().err
     left = [path for path in place.rglob("*") if path.name.startswith(".")]
     assert not left
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler")
+def test_a_cache_folder_too_full_for_compiled_code_is_one_sentence(disk, pendulum_file, tmp_path, monkeypatch, capsys):
+    place = disk("remount,size=40k")
+    monkeypatch.setenv("OFFBENCH_CACHE", str(place))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    command = [sys.executable, "-m", "offbench", *training(pendulum_file, tmp_path / "run", "--compile", "always")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2
+    told = f"cannot write compiled code to {place}: No space left on device; name a folder on another disk"
+    assert told in done.stderr
+    assert "stands at step 0" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler")
+def test_compiled_code_that_was_cut_is_compiled_anew(pendulum_file, tmp_path):
+    environment = os.environ | {"OFFBENCH_CACHE": str(tmp_path / "cache")}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    for number in range(2):
+        flags = training(pendulum_file, tmp_path / str(number), "--compile", "always")
+        command = [sys.executable, "-m", "offbench", *flags]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        for library in (tmp_path / "cache" / "compiled").rglob("*.so"):
+            cut(library)
+    assert alike(tmp_path / "0", tmp_path / "1")
 
 
 def test_dynamics_that_cannot_be_kept_are_used_and_that_is_said(pendulum_file, tmp_path, monkeypatch, capsys):
