@@ -22,6 +22,7 @@ from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnwritableError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
+from offbench.training.crew import LostWorkerError
 from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options
 from offbench.training.folder import RunFolder
@@ -97,15 +98,16 @@ def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dic
 
 @contextmanager
 def _kept(folder: RunFolder) -> Iterator[None]:
-    """Say of what cannot be written how much of the run is saved."""
+    """Say where the run stands when something cannot be written or a worker is lost."""
     try:
         yield
-    except UnwritableError as error:
+    except (UnwritableError, LostWorkerError) as error:
         if not folder.exists:
             raise
-        raise UnwritableError(
-            f"{error}; the run in {folder.path} {standing(folder.manifest())}: once that can be written, run the same "
-            "command with --resume to go on"
+        then = "run" if isinstance(error, LostWorkerError) else "once that can be written, run"
+        raise OffbenchError(
+            f"{error}; the run in {folder.path} {standing(folder.manifest())}: {then} the same command with --resume "
+            "to go on"
         ) from error
 
 

@@ -85,7 +85,7 @@ class Ground:
                 assert not orphans(started)
                 return met
             # What stops a run is the signal itself, Ctrl-C's way to end, or the loss of a worker.
-            assert code in (-number, 130) or (code == 2 and "was ended by SIG" in told), told
+            assert code in (-number, 130) or (code == 2 and "was ended by SIG" in told and "--resume" in told), told
             met += 1
 
 
