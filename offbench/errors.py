@@ -16,6 +16,10 @@ class DataError(OffbenchError):
     """Data that cannot be used as it is."""
 
 
+class UnwritableError(OffbenchError):
+    """A file that cannot be written, as the disk is full or the folder may not be written to; nothing else changed."""
+
+
 class UnknownNameError(OffbenchError):
     """A name that is not registered; the message lists the nearest ones, of several versions the newest first."""
 

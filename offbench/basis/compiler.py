@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar, cast
@@ -91,7 +92,43 @@ def _keep_compiled_code() -> None:
     except OSError:
         return  # torch's own place, in the folder for temporary files, does as well for this process
     if os.access(folder, os.W_OK):
+        _remove_cut_code(folder)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+
+
+@cache
+def _remove_cut_code(folder: Path) -> None:
+    """Remove what a compiler was killed in writing: torch would take it for whole in every run from then on.
+
+    Linkers write where the library will lie. One whose lock, torch's own, is held is being written, and stays.
+    """
+    if os.name != "posix":
+        return
+    import fcntl
+
+    for path in folder.glob("??/*"):
+        with suppress(OSError), ExitStack() as held:
+            if not _is_cut(path):
+                continue
+            lock = folder / "locks" / f"{path.name.partition('.')[0]}.lock"
+            if lock.exists():
+                fcntl.flock(held.enter_context(lock.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_cut(path):  # still
+                path.unlink()
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file is empty, or a library of Linux that ends before the table which its header says comes last."""
+    if not path.name.endswith(".so"):
+        return path.is_file() and path.stat().st_size == 0
+    with path.open("rb") as file:
+        header = file.read(64)
+    if len(header) < 64 or not any(header):
+        return True
+    if not header.startswith(b"\x7fELF\x02"):
+        return False  # of another system
+    table, entry, entries = (int.from_bytes(header[a:b], sys.byteorder) for a, b in ((40, 48), (58, 60), (60, 62)))
+    return path.stat().st_size < table + entry * entries
 
 
 def _processor_flags() -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from offbench.basis.failures import disk_is_full, system_error
-from offbench.errors import OffbenchError
+from offbench.errors import OffbenchError, UnwritableError
 
 
 @contextmanager
@@ -23,13 +24,13 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is flushed to disk and renamed to ``path``.
 
     Raises:
-        OffbenchError: the folder cannot be created or written to, or the disk is full.
+        UnwritableError: the folder cannot be created or written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise OffbenchError(
+        raise UnwritableError(
             f"cannot write {path}: {error.strerror or error}; name a folder that can be written to"
         ) from error
     os.close(handle)
@@ -47,9 +48,16 @@ def atomic(path: Path) -> Iterator[Path]:
         if isinstance(error, OffbenchError) or not disk_is_full(error):
             raise
         reason = os.strerror(system_error(error) or errno.ENOSPC)
-        raise OffbenchError(f"cannot write {path}: {reason}; what was there before is left as it was") from error
+        raise UnwritableError(f"cannot write {path}: {reason}; what was there before is left as it was") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_unfinished(path: Path) -> None:
+    """Remove what processes that were killed in writing ``path`` left; for whoever holds the lock to write it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        with suppress(OSError):
+            left.unlink()
 
 
 def cache_folder() -> Path:

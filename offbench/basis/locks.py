@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -37,7 +38,7 @@ def _acquire(path: Path, wait: bool) -> int:
         try:
             while not _try(handle):
                 if not wait:
-                    raise BlockingIOError(f"{path} is held by another")
+                    raise BlockingIOError(errno.EAGAIN, "another process holds this lock", str(path))
                 time.sleep(_POLL)
             if _is_at(handle, path):
                 return handle

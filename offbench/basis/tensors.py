@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from offbench.basis.files import atomic
 from offbench.basis.shapes import Array
-from offbench.errors import DataError, OffbenchError
+from offbench.errors import DataError, UnwritableError
 
 # The format's names of dtypes; its data are little-endian.
 _DTYPES = {
@@ -34,12 +34,12 @@ def little_endian(columns: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def write_tensors(path: Path, columns: dict[str, Array], metadata: dict[str, str]) -> None:
-    """Write one file of columns as ``little_endian`` gives them; raises OffbenchError if it cannot be written."""
+    """Write one file of columns as ``little_endian`` gives them; raises UnwritableError if it cannot be written."""
     with atomic(path) as temporary:
         try:
             save_file(columns, temporary, metadata)
         except (SafetensorError, OSError) as error:
-            raise OffbenchError(f"cannot write {path}: {error}; make room or name another folder") from error
+            raise UnwritableError(f"cannot write {path}: {error}; make room or name another folder") from error
 
 
 def is_native(path: Path) -> bool:

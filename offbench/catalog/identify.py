@@ -19,7 +19,11 @@ def identify(path: Path) -> tuple[Card, bool] | None:
     state = path.stat()
     for card, file in _single_files():
         known = Content(file.size, file.sha256, file.md5)
-        if file.size == state.st_size and known.is_certain and _holds(path, known, state.st_mtime_ns, state.st_ino):
+        if (
+            file.size == state.st_size
+            and known.is_certain
+            and _holds(path, known, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        ):
             return card, True
     return next(((card, False) for card, file in _single_files() if file.name == path.name), None)
 
@@ -41,5 +45,5 @@ def _single_files() -> tuple[tuple[Card, File], ...]:
 
 @lru_cache(maxsize=64)
 def _holds(path: Path, known: Content, *state: int) -> bool:
-    """Whether a file has this content; ``state`` (time, inode) tells a changed file from the one seen before."""
+    """Whether a file has this content; ``state`` (both times, inode) tells a changed file from the one seen before."""
     return not known.wrong(path)

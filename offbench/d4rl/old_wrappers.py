@@ -199,8 +199,11 @@ class RecordEpisodeStatistics(Wrapper):
         super().__init__(env)
         self.return_queue: deque[float] = deque(maxlen=deque_size)
         self.length_queue: deque[int] = deque(maxlen=deque_size)
-        self.t0 = time.time()
+        self.t0 = time.monotonic()
         self.episode_return, self.episode_length = self._nothing()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.t0
 
     def _nothing(self) -> tuple[Any, Any]:
         """Return and length of no step, of each environment where there are several."""
@@ -221,7 +224,7 @@ class RecordEpisodeStatistics(Wrapper):
         if getattr(self.env, "is_vector_env", False):
             return observation, reward, done, self._told(done, info)
         if done:
-            seconds = round(time.time() - self.t0, 6)
+            seconds = round(self._seconds(), 6)
             info = {**info, "episode": {"r": self.episode_return, "l": self.episode_length, "t": seconds}}
             self.return_queue.append(self.episode_return)
             self.length_queue.append(self.episode_length)
@@ -231,7 +234,7 @@ class RecordEpisodeStatistics(Wrapper):
         """The infos of a vector of environments, with the statistics of those that are done."""
         infos = list(infos)
         for i in np.flatnonzero(dones):
-            told = {"r": float(self.episode_return[i]), "l": int(self.episode_length[i]), "t": time.time() - self.t0}
+            told = {"r": float(self.episode_return[i]), "l": int(self.episode_length[i]), "t": self._seconds()}
             infos[i] = {**infos[i], "episode": told}
             self.return_queue.append(told["r"])
             self.length_queue.append(int(told["l"]))

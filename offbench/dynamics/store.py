@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.basis.code import DYNAMICS, package_digest
-from offbench.basis.files import cache_folder
+from offbench.basis.files import cache_folder, clear_unfinished
 from offbench.basis.locks import locked
 from offbench.basis.tensors import map_tensors, write_tensors
 from offbench.data.transitions import Transitions
 from offbench.dynamics.fitting import DynamicsConfig, Fitted, Say, described, fit
-from offbench.errors import DataError
+from offbench.errors import DataError, UnwritableError
 from offbench.nn.mlp import Parameters
 
 KIND, VERSION = "offbench-dynamics", "1"
@@ -41,14 +41,18 @@ def fitted(
         say: hears what is done.
         gradients: of values, for the losses that need them; see `offbench.dynamics.fitting.fit`.
 
+    What cannot be written to the cache folder is used all the same, and ``say`` hears of it.
+
     Raises:
-        OffbenchError: they cannot be fitted, or the cache folder cannot be written to.
+        OffbenchError: they cannot be fitted.
     """
     paths = {seed: path_of(view, config, seed, gradients) for seed in seeds}
     with ExitStack() as held:
         for _, path in sorted(paths.items()):  # in one order, so that no two processes wait for each other
-            path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(path.with_suffix(".lock")))
+            with suppress(OSError):  # a folder that cannot be written to; what it holds can still be read
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(path.with_suffix(".lock")))
+                clear_unfinished(path)
         known = {seed: found for seed, path in paths.items() if (found := read(path)) is not None}
         missing = [seed for seed in paths if seed not in known]
         if known:
@@ -57,7 +61,10 @@ def fitted(
             made = fit(view, config, missing, say, gradients)
             for row, seed in enumerate(missing):
                 known[seed] = _seed_of(made, row)
-                _write(paths[seed], known[seed], view, config, seed)
+                try:
+                    _write(paths[seed], known[seed], view, config, seed)
+                except UnwritableError as error:
+                    say(f"dynamics: seed {seed} is not kept for the next run: {error}")
     parts = [known[seed] for seed in seeds]
     return Fitted(
         {name: torch.cat([part.parameters[name].to(view.device) for part in parts]) for name in parts[0].parameters},

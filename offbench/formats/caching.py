@@ -13,10 +13,11 @@ import json
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from offbench.basis.files import cache_folder, identity
+from offbench.basis.files import cache_folder, clear_unfinished, identity
+from offbench.basis.locks import locked
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native
@@ -89,8 +90,13 @@ def _load(place: Path, stamp: str) -> Trajectories | None:
 
 def _write(trajectories: Trajectories, place: Path, stamp: str) -> None:
     written = str(int(time.time()) // _COARSE * _COARSE)
-    native.write(trajectories, place, {"source": stamp, "written": written})
-    _date(place, written)
+    with ExitStack() as held:
+        with suppress(OSError):  # a folder without locks has caches as well
+            place.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(place.with_name(f"{place.name}.lock")))
+            clear_unfinished(place)
+        native.write(trajectories, place, {"source": stamp, "written": written})
+        _date(place, written)
 
 
 def _date(place: Path, written: str) -> None:

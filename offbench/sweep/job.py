@@ -10,7 +10,8 @@ from typing import Any, Self
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
 from offbench.sweep.method import Method
-from offbench.training.folder import Manifest, RunFolder
+from offbench.training.folder import RunFolder
+from offbench.training.manifest import Manifest
 from offbench.training.options import Options
 
 # What a run keeps of the options that it was asked for.

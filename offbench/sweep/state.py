@@ -16,7 +16,7 @@ from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
 from offbench.sweep.job import Job
-from offbench.training.folder import Manifest
+from offbench.training.manifest import Manifest
 
 FILE, LOCK = "sweep.json", ".sweep.lock"
 Kind = Literal["done", "running", "stopped", "failed", "waiting"]

@@ -19,8 +19,9 @@ from offbench.evaluation.record import EvaluationRecord, RunRecord
 from offbench.evaluation.record_files import read_records
 from offbench.training.checks import check_count
 from offbench.training.export import write_onnx
-from offbench.training.folder import Manifest, RunFolder
+from offbench.training.folder import RunFolder
 from offbench.training.group import Group, GroupPolicy, halves
+from offbench.training.manifest import Manifest
 from offbench.training.plan import Plan, config_of, torch_dtype
 from offbench.training.records import make_records
 from offbench.training.remarks import recorded_environment, task_remarks

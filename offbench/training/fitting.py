@@ -21,10 +21,11 @@ from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, RunRecord
 from offbench.evaluation.rollout import Evaluator
 from offbench.training.crew import Team
-from offbench.training.folder import Progress, RunFolder
+from offbench.training.folder import RunFolder
 from offbench.training.interruption import Interrupted, interrupts
 from offbench.training.learner import Budget, action_size, fit
 from offbench.training.logs import Logs
+from offbench.training.manifest import Progress
 from offbench.training.metric_rows import rows_of
 from offbench.training.plan import Plan, ScalingPlan
 from offbench.training.progress import Display

@@ -1,87 +1,60 @@
-"""The folder of a run: its plan, its progress and the last checkpoint, all of which a crash leaves intact.
+"""The folder of a run: its plan, its progress and its last two checkpoints, all of which a crash leaves intact.
 
     manifest.json              plan and progress; names the checkpoint that belongs to it
+    manifest.before.json       the manifest before that one, until the run is complete; names a checkpoint of its own
     checkpoint-<step>.safetensors
     seed-<s>.json              one record a seed, once the run is complete
     metrics.csv                what `offbench.training.logs` tells while the run goes, as a table
     tensorboard, wandb         folders of those logs, where they were asked for
 
-A checkpoint is written under a new name first; then the manifest that names it, by name and digest, replaces the old
-one in a single rename, and only then the old checkpoint is removed. Whenever a run dies, manifest and checkpoint belong
-together. Nothing in the folder is replaced or removed that the run cannot show to have written.
+A checkpoint is written under a new name first; then the manifest that stands becomes the one before, and the manifest
+that names the new checkpoint, by name and digest, replaces it in a single rename; only then the checkpoint that neither
+names is removed. Whenever a run dies, manifest and checkpoint belong together. Where either of them was damaged since,
+the run goes on from the one before. Nothing in the folder is replaced or removed that the run cannot show to have
+written; what is damaged is set aside.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.catalog.content import digest
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import EvaluationRecord, LossRecord, RunRecord, digest_of
+from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import read_record, write_record
-from offbench.training.plan import Plan, Strict
+from offbench.training.manifest import CHECKPOINT, Manifest, Progress, read_manifest
+from offbench.training.plan import Plan
+
+_LAST, _BEFORE = "manifest.json", "manifest.before.json"
+# What is left of files where a run was killed in writing.
+_DATA = r"\.data-\d+-\w+\.part"
+_WRITTEN = rf"manifest(\.before)?\.json|{CHECKPOINT.pattern}|seed-\d+\.json|metrics\.csv|{_DATA}"
+_LEFT = re.compile(rf"\.({_WRITTEN})\.\w{{8}}\.part|{_DATA}")
 
 
-class Progress(Strict):
-    """How far a run has come.
+class _Standing(NamedTuple):
+    """The manifest that stands: its text, its digest and the checkpoint that it names."""
 
-    Attributes:
-        step: updates done; where seeds are fitted one after the other, their mean over the seeds.
-        wall_seconds, evaluation_seconds: time spent so far.
-        evaluations, losses: one list a seed; where seeds are fitted one after the other, one for each that is done.
-        totals: (seeds, metrics), sums of the metrics since the last loss was recorded.
-        complete: whether all updates and evaluations are done.
-    """
+    text: str
+    digest: str
+    checkpoint: str | None
 
-    step: int = 0
-    wall_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    evaluations: list[list[EvaluationRecord]]
-    losses: list[list[LossRecord]]
-    totals: list[list[float]]
-    complete: bool = False
-
-
-class Manifest(Strict):
-    """Plan, progress and the checkpoint that belongs to them; a learner's fit leaves none.
-
-    Attributes:
-        schema_version: version of this layout.
-        plan, progress: of the run.
-        checkpoint: plain name of a file in the run's own folder.
-        checkpoint_digest: SHA-256 of that file.
-        digest: of all other fields, so that one that was edited or damaged is not taken for a run.
-    """
-
-    schema_version: Literal[2] = 2
-    plan: Plan
-    progress: Progress
-    checkpoint: str | None = Field(default=None, pattern=r"^checkpoint-\d{9}\.safetensors$")
-    checkpoint_digest: str | None = None
-    digest: str = ""
-
-    @property
-    def own_digest(self) -> str:
-        """What ``digest`` has to be."""
-        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
-
-
-# What a run writes, and what is left of it where it was killed in writing.
-_CHECKPOINT = re.compile(r"checkpoint-\d{9}\.safetensors")
-_WHOLE = rf"manifest\.json|{_CHECKPOINT.pattern}|seed-\d+\.json|metrics\.csv"
-_LEFT = re.compile(rf"\.({_WHOLE})\.\w{{8}}\.part|\.data-\d+-\w+\.part")
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Standing:
+        return cls(manifest.model_dump_json() + "\n", manifest.digest, manifest.checkpoint)
 
 
 class RunFolder:
@@ -89,12 +62,12 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._current: str | None = None  # name of the checkpoint that this run wrote or found to be its own
+        self._standing: _Standing | None = None  # what this run wrote or went on from
 
     @property
     def exists(self) -> bool:
         """Whether a run was begun here."""
-        return (self.path / "manifest.json").exists()
+        return (self.path / _LAST).exists() or (self.path / _BEFORE).exists()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -122,53 +95,119 @@ class RunFolder:
 
     def _clean(self) -> None:
         """Remove what a killed run left in writing, and refuse a folder of something else."""
-        manifest = self.manifest() if self.exists else None
-        plan = None if manifest is None else manifest.plan
+        newest = self.manifest() if self.exists else None
         for entry in list(self.path.iterdir()):
-            if entry.is_symlink() or not entry.is_file():
-                continue
-            unnamed = bool(_CHECKPOINT.fullmatch(entry.name)) and (
-                manifest is None or entry.name != manifest.checkpoint
-            )
-            if _LEFT.fullmatch(entry.name) or (unnamed and _is_checkpoint_of(entry, plan)):
+            if _LEFT.fullmatch(entry.name) and entry.is_file() and not entry.is_symlink():
                 entry.unlink(missing_ok=True)
+        named = self._sound()
+        if _LAST in named and named[_LAST].progress.complete:
+            (self.path / _BEFORE).unlink(missing_ok=True)
+            named.pop(_BEFORE, None)
+        # Of a manifest that is damaged nobody knows which checkpoint it names.
+        if newest is None or (_LAST in named and (_BEFORE in named or not os.path.lexists(self.path / _BEFORE))):
+            self._remove_unnamed(newest.plan if newest else None, {manifest.checkpoint for manifest in named.values()})
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
-        if others and manifest is None:
+        if others and newest is None:
             listed = ", ".join(map(repr, others[:4])) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
             raise OffbenchError(f"{self.path} holds no run but {listed}; name a new or empty folder with --output")
 
+    def _remove_unnamed(self, plan: Plan | None, named: Set[str | None]) -> None:
+        """Remove the checkpoints of this plan other than those that the manifests name."""
+        for entry in list(self.path.iterdir()):
+            if CHECKPOINT.fullmatch(entry.name) and entry.name not in named and _is_checkpoint_of(entry, plan):
+                entry.unlink(missing_ok=True)
+
     def manifest(self) -> Manifest:
-        """The manifest.
+        """The manifest, or the one before where it was damaged.
 
         Raises:
             OffbenchError: there is none, or it is not one.
         """
-        path = self.path / "manifest.json"
+        if not self.exists:
+            raise OffbenchError(f"{self.path} holds no run: {_LAST} cannot be read ({os.strerror(errno.ENOENT)})")
         try:
-            manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-            if manifest.digest != manifest.own_digest:
-                raise ValueError("does not have the digest that it says, so it was edited or damaged")
-            return manifest
-        except OSError as error:
-            raise OffbenchError(f"{self.path} holds no run: {path.name} cannot be read ({error.strerror})") from error
-        except (ValidationError, ValueError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            field = ".".join(str(part) for part in first["loc"])
-            raise OffbenchError(f"{path} is not a run's manifest: {field} {first['msg']}") from error
+            return read_manifest(self.path / _LAST)
+        except OffbenchError:
+            with suppress(OffbenchError):
+                return read_manifest(self.path / _BEFORE)
+            raise
+
+    def _sound(self) -> dict[str, Manifest]:
+        """Those of the two manifests that can be read, by name."""
+        found = {}
+        for name in (_LAST, _BEFORE):
+            with suppress(OffbenchError):
+                found[name] = read_manifest(self.path / name)
+        return found
+
+    def go_on(self) -> str | None:
+        """Let the folder stand at its last checkpoint, or at the one before where that is damaged.
+
+        Returns:
+            What is damaged and where the run stands instead, in one sentence; None where all is whole.
+
+        Raises:
+            OffbenchError: neither can be gone on from. Nothing was changed.
+        """
+        faults: list[str] = []
+        for name in (_LAST, _BEFORE):
+            try:
+                manifest = read_manifest(self.path / name)
+                fault = None if manifest.progress.complete else self._fault(manifest)
+            except OffbenchError as error:
+                fault = str(error)
+            if fault is None:
+                self._standing = _Standing.of(manifest)
+                return self._fall_back(manifest, faults[0]) if faults else None
+            faults.append(fault)
+        before = f", nor can it go on from the one before: {faults[1]}" if (self.path / _BEFORE).exists() else ""
+        raise OffbenchError(
+            f"{faults[0]}{before}; nothing was removed: train the run anew in another folder, named with --output"
+        )
+
+    def _fall_back(self, manifest: Manifest, fault: str) -> str:
+        """Make the manifest before the last one again; what cannot be shown to be the run's is set aside."""
+        last = self._sound().get(_LAST)
+        damaged = self.path / (_LAST if last is None else str(last.checkpoint))
+        aside = ""
+        if os.path.lexists(damaged) and (last is None or not _is_checkpoint_of(damaged, manifest.plan)):
+            taken = (f"damaged-{number}-{damaged.name}" for number in count(1))
+            free = next(name for name in taken if not os.path.lexists(self.path / name))
+            damaged.rename(self.path / free)
+            aside = f", and {damaged.name} is kept as {free}"
+        self._write_manifest(_LAST, _Standing.of(manifest))
+        return f"{fault}; the run goes on from the checkpoint before it{aside}"
 
     def write(self, plan: Plan, progress: Progress, state: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Make ``progress`` and ``state``, if there is one, the run's checkpoint, in one rename."""
-        name, checksum = None, None
+        """Make ``progress`` and ``state``, if there is one, the run's last checkpoint, in one rename.
+
+        The one before stays until the run is complete.
+
+        Raises:
+            UnwritableError: it cannot be written; what stood before still stands.
+            OffbenchError: a file of its name is no checkpoint of this run.
+        """
+        name, checksum, standing = None, None, self._standing
         if state is not None:
             name = f"checkpoint-{progress.step:09d}.safetensors"
+            if standing is not None and name == standing.checkpoint:
+                name = f"checkpoint-{progress.step:09d}-1.safetensors"
             checksum = self._write_checkpoint(self.path / name, plan, state)
         manifest = Manifest(plan=plan, progress=progress, checkpoint=name, checkpoint_digest=checksum)
         manifest.digest = manifest.own_digest
-        with atomic(self.path / "manifest.json") as temporary:
-            temporary.write_text(manifest.model_dump_json() + "\n", encoding="utf-8")
-        if self._current not in (None, name):
-            (self.path / str(self._current)).unlink(missing_ok=True)
-        self._current = name
+        keep = None if progress.complete else standing
+        if keep is not None and keep.digest != manifest.digest:
+            self._write_manifest(_BEFORE, keep)
+        made = _Standing.of(manifest)
+        self._write_manifest(_LAST, made)
+        self._standing = made
+        if progress.complete:
+            (self.path / _BEFORE).unlink(missing_ok=True)
+        self._remove_unnamed(plan, {name, keep and keep.checkpoint})
+
+    def _write_manifest(self, name: str, manifest: _Standing) -> None:
+        with atomic(self.path / name) as temporary:
+            temporary.write_text(manifest.text, encoding="utf-8")
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record of one seed.
@@ -183,7 +222,7 @@ class RunFolder:
 
     def _write_checkpoint(self, path: Path, plan: Plan, state: Mapping[str, torch.Tensor]) -> str:
         """Write a checkpoint and return its digest; what has that name is replaced only if this run wrote it."""
-        if os.path.lexists(path) and path.name != self._current and not _is_checkpoint_of(path, plan):
+        if os.path.lexists(path) and not _is_checkpoint_of(path, plan):
             raise OffbenchError(f"{path} is no checkpoint of this run, and is not replaced; move it elsewhere")
         tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
         with atomic(path) as temporary:
@@ -196,20 +235,28 @@ class RunFolder:
         Raises:
             OffbenchError: the file is missing, damaged, a link, or not the one that the manifest was written with.
         """
-        path = self.path / (manifest.checkpoint or "no checkpoint")
+        fault = self._fault(manifest)
+        if fault is not None:
+            raise OffbenchError(f"{fault}; train the run anew")
+        path = self.path / str(manifest.checkpoint)
         try:
-            if path.is_symlink():
-                raise OffbenchError(f"the checkpoint {path} is a link; the file that the run wrote would be right")
-            if digest(path) != manifest.checkpoint_digest:
-                raise OffbenchError(
-                    f"the checkpoint {path} is not the one that the run wrote: it was damaged or belongs to another; "
-                    "train the run anew"
-                )
-            tensors = dict(safetensors.torch.load_file(path))
+            return dict(safetensors.torch.load_file(path))
         except (OSError, SafetensorError) as error:
             raise OffbenchError(f"the checkpoint {path} cannot be read ({error}); train the run anew") from error
-        self._current = manifest.checkpoint
-        return tensors
+
+    def _fault(self, manifest: Manifest) -> str | None:
+        """What is wrong with the checkpoint that a manifest names; None where it names none, or nothing is."""
+        if manifest.checkpoint is None:
+            return None
+        path = self.path / manifest.checkpoint
+        try:
+            if path.is_symlink():
+                return f"the checkpoint {path} is a link; the file that the run wrote would be right"
+            if digest(path) != manifest.checkpoint_digest:
+                return f"the checkpoint {path} is not the one that the run wrote: it was damaged or belongs to another"
+        except OSError as error:
+            return f"the checkpoint {path} cannot be read ({error.strerror or error})"
+        return None
 
 
 _RUN = "offbench run"  # in a checkpoint's metadata: the digest of its plan's settings
@@ -217,12 +264,14 @@ _RUN = "offbench run"  # in a checkpoint's metadata: the digest of its plan's se
 
 def _is_checkpoint_of(path: Path, plan: Plan | None) -> bool:
     """Whether a file is a checkpoint that a run of this plan left when it was killed; of any, the first one."""
+    if path.is_symlink() or not path.is_file():
+        return False
     try:
         with safe_open(path, framework="numpy") as file:
             run = (file.metadata() or {}).get(_RUN)
         if plan is None:
             return run is not None and path.name == "checkpoint-000000000.safetensors"
-        return not path.is_symlink() and run == plan.settings_digest
+        return bool(run == plan.settings_digest)
     except (OSError, SafetensorError):
         return False
 

@@ -20,7 +20,7 @@ from offbench.basis.foreign import cause, foreign
 from offbench.basis.streams import tell
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError, UnknownNameError
-from offbench.training.folder import Progress
+from offbench.training.manifest import Progress
 from offbench.training.metric_rows import Row, columns, known_rows
 from offbench.training.metrics_file import MetricsFile
 from offbench.training.plan import Plan

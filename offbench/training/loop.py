@@ -12,11 +12,12 @@ from offbench.algorithms.base import Algorithm
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import LossRecord, RunRecord
-from offbench.training.crew import LostWorkerError, Team
-from offbench.training.folder import Progress, RunFolder
+from offbench.training.crew import Team
+from offbench.training.folder import RunFolder
 from offbench.training.group import BLOCK, Group
 from offbench.training.interruption import Interrupted, interrupts
 from offbench.training.logs import Logs
+from offbench.training.manifest import Progress
 from offbench.training.metric_rows import known_rows
 from offbench.training.plan import Plan
 from offbench.training.progress import Display
@@ -58,21 +59,16 @@ class Training:
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM; a checkpoint of this moment has been written.
-            OffbenchError: training diverged, or a worker process ended; the last checkpoint is whole.
+            OffbenchError: training diverged.
+            LostWorkerError: a worker process ended; the last checkpoint is whole.
         """
-        try:
-            if self.progress.step == 0 and self.folder.exists is False:
-                self._checkpoint()  # an unwritable folder is noticed now, not after the first hour
-            metrics = self.groups[0].algorithm.metrics
-            with self.logs.opened(self.folder.path, self.plan, self.progress, self.task, metrics) as said:
-                self.display.notes = [*self.display.notes, *said]
-                self._train()
-                return self._finish()
-        except LostWorkerError as error:
-            raise OffbenchError(
-                f"{error}; the run is saved in {self.folder.path} (step {self.folder.manifest().progress.step} of "
-                f"{self.plan.steps}): run the same command with --resume to go on"
-            ) from None
+        if self.progress.step == 0 and self.folder.exists is False:
+            self._checkpoint()  # an unwritable folder is noticed now, not after the first hour
+        metrics = self.groups[0].algorithm.metrics
+        with self.logs.opened(self.folder.path, self.plan, self.progress, self.task, metrics) as said:
+            self.display.notes = [*self.display.notes, *said]
+            self._train()
+            return self._finish()
 
     def _train(self) -> None:
         plan, progress = self.plan, self.progress

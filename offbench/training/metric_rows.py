@@ -14,7 +14,7 @@ import numpy as np
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
-from offbench.training.folder import Progress
+from offbench.training.manifest import Progress
 from offbench.training.plan import Plan
 
 

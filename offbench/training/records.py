@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from offbench.environments.task import Task
 from offbench.evaluation.machine import describe_machine
 from offbench.evaluation.record import RunRecord, TaskRecord, digest_of
-from offbench.training.folder import Progress
+from offbench.training.manifest import Progress
 from offbench.training.plan import Plan
 
 

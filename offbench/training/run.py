@@ -19,9 +19,10 @@ from offbench.data.learned import Learned, whole
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
-from offbench.errors import OffbenchError
+from offbench.errors import OffbenchError, UnwritableError
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
+from offbench.training.crew import LostWorkerError
 from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options
 from offbench.training.folder import RunFolder
@@ -90,9 +91,27 @@ def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dic
     folder = RunFolder(here / named)
     with _told_as(named, folder.path), folder.claimed(), blamed(f"the run of {name}"):
         going_on = _going_on(folder, plan, options)
+        if going_on is not None and (damage := folder.go_on()):
+            request.display(plan, 0).note(_named(damage, named, folder.path))
         if not (going_on and folder.manifest().progress.complete):
-            begin(folder, going_on or plan, going_on is not None)
+            with _kept(folder):
+                begin(folder, going_on or plan, going_on is not None)
     return named
+
+
+@contextmanager
+def _kept(folder: RunFolder) -> Iterator[None]:
+    """Say where the run stands when something cannot be written or a worker is lost."""
+    try:
+        yield
+    except (UnwritableError, LostWorkerError) as error:
+        if not folder.exists:
+            raise
+        then = "run" if isinstance(error, LostWorkerError) else "once that can be written, run"
+        raise OffbenchError(
+            f"{error}; the run in {folder.path} {standing(folder.manifest())}: {then} the same command with --resume "
+            "to go on"
+        ) from error
 
 
 @contextmanager
@@ -101,9 +120,13 @@ def _told_as(named: Path, path: Path) -> Iterator[None]:
     try:
         yield
     except (OffbenchError, KeyboardInterrupt) as error:
-        told = re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: str(named), str(error))
-        error.args = (told,) if error.args else ()
+        error.args = (_named(str(error), named, path),) if error.args else ()
         raise
+
+
+def _named(text: str, named: Path, path: Path) -> str:
+    """A text in which the folder ``path`` is called ``named``."""
+    return re.sub(re.escape(str(path)) + r"(?![\w.-])", lambda _: str(named), text)
 
 
 train.__signature__ = signed(train)  # type: ignore[attr-defined]

@@ -5,13 +5,18 @@ A job is a table that JSON can hold, and so is its result: what crosses between 
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from typing import Any, Protocol
 
 from offbench.algorithms.base import Algorithm, Memoryless, Sizes, View
+from offbench.basis.failures import disk_is_full
+from offbench.basis.files import cache_folder
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
+from offbench.errors import UnwritableError
 from offbench.evaluation.record import EvaluationRecord, digest_of
 from offbench.evaluation.rollout import Evaluator, environment_seeds, one_torch_thread, returns
 from offbench.training.compilation import CompileTimes, of_any_length, update_step
@@ -88,7 +93,15 @@ class Updates:
         times = compile_times(self.plan)
         with times.held():
             began = time.perf_counter()
-            group.advance(start, stop)
+            try:
+                group.advance(start, stop)
+            except Exception as error:
+                if not disk_is_full(error):
+                    raise
+                raise UnwritableError(
+                    f"cannot write compiled code to {cache_folder()}: {os.strerror(errno.ENOSPC)}; name a folder on "
+                    "another disk with OFFBENCH_CACHE, or train with --compile never"
+                ) from error
             times.keep(time.perf_counter() - began)
         self._compiled = True
 

@@ -1,3 +1,8 @@
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -31,3 +36,30 @@ def test_code_of_another_processor_compiler_or_torch_lies_elsewhere(folder, monk
     compilation._machine_key.cache_clear()
     assert len(folders) == 4
     assert {path.parent for path in folders} == {folder / "compiled"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="libraries of Linux and locks of files")
+def test_libraries_that_were_cut_in_writing_are_removed_and_whole_ones_stay(tmp_path):
+    import fcntl
+
+    whole = next((Path(torch.__file__).parent / "lib").glob("libtorch.so"), Path(np._core._multiarray_umath.__file__))
+    content = whole.read_bytes()
+    if content[:5] != b"\x7fELF\x02":
+        pytest.skip("needs libraries of Linux, 64 bits")
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "locks").mkdir()
+    shutil.copy(whole, tmp_path / "ab" / "whole.main.so")
+    (tmp_path / "ab" / "source.py").write_text("x = 1")
+    (tmp_path / "ab" / "empty.py").write_text("")
+    for size in (0, 40, 5000, len(content) - 1):
+        (tmp_path / "ab" / f"cut{size}.so").write_bytes(content[:size])
+    (tmp_path / "ab" / "zeros.so").write_bytes(bytes(5000))
+    (tmp_path / "ab" / "written.main.so").write_bytes(content[:5000])
+    with (tmp_path / "locks" / "written.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # by a process that is linking it
+        compilation._remove_cut_code(tmp_path)
+        left = sorted(path.name for path in (tmp_path / "ab").iterdir())
+        assert left == ["source.py", "whole.main.so", "written.main.so"]
+    compilation._remove_cut_code.cache_clear()
+    compilation._remove_cut_code(tmp_path)
+    assert not (tmp_path / "ab" / "written.main.so").exists()

@@ -47,6 +47,6 @@ with atomic(Path(sys.argv[1])) as temporary:
 def test_a_checkpoint_that_does_not_fit_is_told(tmp_path):
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "state.safetensors")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "OffbenchError: cannot write" in done.stderr
+    assert "UnwritableError: cannot write" in done.stderr
     assert "File too large" in done.stderr
     assert list(tmp_path.iterdir()) == []

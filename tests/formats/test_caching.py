@@ -133,6 +133,31 @@ def test_a_source_of_the_same_size_and_time_is_read_again(source: Path) -> None:
     assert cached(source, read_hdf5).rewards.tolist() == [2] * 6
 
 
+def test_a_clock_that_was_set_back_neither_spoils_a_cache_nor_keeps_a_stale_one(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 4e9)  # the cache is written in what is the future afterwards
+    cached(source, read_hdf5)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert cached(source, never).steps == 6
+    state = source.stat()
+    write_source(source, 9)
+    os.utime(source, ns=(state.st_atime_ns, state.st_mtime_ns - 10**12))  # changed before it was read, says its time
+    assert cached(source, read_hdf5).steps == 9
+    assert cached(source, never).steps == 9
+
+
+def test_what_a_killed_process_left_half_written_is_removed(source: Path) -> None:
+    cached(source, read_hdf5)
+    made = place(source.parent.parent / "cache")
+    left, other = made.with_name(f".{made.name}.ab_c1234.part"), made.with_name(".other.offbench.ab_c1234.part")
+    left.write_bytes(b"half")
+    other.write_bytes(b"half")  # which somebody may be writing
+    write_source(source, 9)
+    assert cached(source, read_hdf5).steps == 9
+    assert sorted(path.name for path in made.parent.iterdir()) == sorted([made.name, other.name])
+
+
 def test_any_file_of_a_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "dataset"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import EvaluationRecord, LossRecord
-from offbench.training.folder import Progress
+from offbench.training.manifest import Progress
 from offbench.training.metric_rows import EVALUATION, columns, known_rows, rows_of
 from offbench.training.plan import Plan
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import safetensors.torch
 import torch
@@ -32,6 +34,14 @@ def outcome(folder) -> list[dict]:
 def same(one, other) -> bool:
     a, b = checkpoint(one), checkpoint(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) and outcome(one) == outcome(other)
+
+
+def alike(one, other) -> bool:
+    """Whether two finished runs hold the same files and the same results; a learner's have no checkpoint."""
+    files = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
+    if files[0] != files[1] or any(name.startswith(".") for name in files[0]):
+        return False
+    return same(one, other) if list(one.glob("checkpoint-*")) else outcome(one) == outcome(other)
 
 
 COMMAND = """
@@ -66,3 +76,37 @@ def wait_for_step(folder, step, process):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     raise AssertionError(f"the run never came to step {step}")
+
+
+# -------------------------------------------------------------------- runs that are harmed
+
+# Its checkpoints when it is killed after step 36.
+LAST, BEFORE = "checkpoint-000000036.safetensors", "checkpoint-000000024.safetensors"
+
+
+def short_run(data: Path, folder: Path, *more: str) -> list[str]:
+    """A run of half a second with five checkpoints."""
+    command = ["train", "iql", str(data), "--seeds", "2", "--steps", "60", "--hidden", "16", "--batch-size", "16"]
+    command += ["--compile", "never", "--episodes", "1", "--evaluate-every", "30", "--checkpoint-every", "12"]
+    return [*command, "--output", str(folder), *more]
+
+
+def failing_at(name: str, function: Callable[..., None], error: BaseException) -> Callable[..., None]:
+    """A function that raises an error where an argument has such a name."""
+
+    def perform(*arguments: object, **more: object) -> None:
+        if any(name in str(argument) for argument in [*arguments, *more.values()]):
+            raise error
+        return function(*arguments, **more)
+
+    return perform
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def cut(path: Path) -> None:
+    """Take the last bytes of a file."""
+    path.write_bytes(path.read_bytes()[:-50])
