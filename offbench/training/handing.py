@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def received(told: dict[str, Any], digest: str) -> Learned:
         path, origin = files["whole"], told["provenance"]
         _check(path, native.recorded_digest(path) == digest)
         provenance = Provenance(**(origin | {"notes": tuple(origin["notes"])}))
-        return replace(native.load(path), provenance=provenance)
+        return native.load(path).told(provenance)
     made: Learned
     if kind == "SemiSupervised":
         made = SemiSupervised(native.load(files["labelled"]), native.load(files["action_free"]), told["split"])

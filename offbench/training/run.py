@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +36,15 @@ from offbench.training.views import check_requirements, check_sizes, check_space
 from offbench.training.work import Updates, make_groups
 
 
-def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any) -> Run:
+def train(algorithm: str | type, dataset: str | Path | Sequence[str | Path] | Learned, **settings: Any) -> Run:
     """Train ``algorithm`` on ``dataset`` with several seeds at once and score it in a task.
 
     A learner (`offbench.training.learner`) is fitted with each seed instead, and each is scored once.
 
     Args:
         algorithm: registered name, ``module:Class`` or the class itself, of ours or of anything that has ``fit``.
-        dataset: dataset id, path of a file, or the data themselves: trajectories, or what ``requires`` of the algorithm
-            asks for, `SemiSupervised` or `PreferenceData`.
+        dataset: dataset id, path of a file or of a folder of numbered files, a list of files, or the data themselves:
+            trajectories, or what ``requires`` of the algorithm asks for, `SemiSupervised` or `PreferenceData`.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
             checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
             algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
@@ -65,14 +65,14 @@ def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any)
     return Run(folder, trust=True)
 
 
-def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dict[str, Any], here: Path) -> Path:
+def _trained(algorithm: str | type, dataset: Any, settings: dict[str, Any], here: Path) -> Path:
     """The folder of a run once it is trained, as whoever is at ``here`` named it; see `train`."""
     name = registry.name_of(algorithm)
     found = registry.find(name)
     check_names(found)
     given = settings.get("task")
     options, changes = parted(settings)
-    data = load(dataset) if isinstance(dataset, str | Path) else dataset
+    data: Learned = load(dataset) if isinstance(dataset, str | Path | list | tuple) else dataset
     main = whole(data)
     config = registry.configure(found, main.provenance.like or main.provenance.dataset, changes)
     if registry.is_algorithm(found):

@@ -1,0 +1,45 @@
+"""Which large files were read through and found whole, so that they need not be read again before each use.
+
+A file that is larger than memory takes minutes to read, and each use would begin with that: to compare its content with
+its digest, and to see that its numbers are numbers. What was found is kept in the cache folder and holds as long as the
+file's identity does (size, both times, inode): whoever writes to the file changes that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from offbench.basis.files import atomic, cache_folder, identity
+from offbench.errors import OffbenchError
+
+LARGE = 2**28  # bytes; what is smaller is read in the time that it takes to look this up
+
+
+def known_digest(path: Path) -> str:
+    """The digest that the content of a large file was found to have, empty where nothing is known of it as it is."""
+    try:
+        if path.stat().st_size < LARGE:
+            return ""
+        kept = json.loads(_place(path).read_text(encoding="utf-8"))
+        digest = kept["digest"] if kept["identity"] == identity(path) else ""
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return digest if isinstance(digest, str) else ""
+
+
+def keep_known(path: Path, digest: str) -> None:
+    """Remember the digest of a large file that was read through, or written; where that cannot be kept it is not."""
+    with suppress(OSError, OffbenchError):
+        if path.stat().st_size < LARGE:
+            return
+        content = json.dumps({"path": os.path.abspath(path), "identity": identity(path), "digest": digest})
+        with atomic(_place(path)) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def _place(path: Path) -> Path:
+    return cache_folder() / "known" / f"{hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()}.json"
