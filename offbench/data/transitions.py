@@ -225,7 +225,7 @@ class Transitions:
 
     def _scaled_actions(self, rows: Shaped[Tensor, "*chosen action"]) -> Float[Tensor, "*chosen action"]:
         actions = rows.to(self.dtype)
-        if "scale_actions" not in self._numbers:
+        if "scale_actions" not in self._numbers or not self.action_size:  # a part without actions has their range
             return actions
         low, high = self._numbers["scale_actions"]
         return 2 * (actions - low) / (high - low) - 1

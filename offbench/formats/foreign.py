@@ -20,12 +20,12 @@ def check_readable(path: Path, kind: str) -> None:
 
 def check_memory(path: Path, needed: int) -> None:
     """Raise DataError if ``needed`` bytes are more than the machine has free."""
-    memory = _available_memory()
+    memory = available_memory()
     if needed > memory:
         raise DataError(f"{path} holds {needed:,} bytes of data, more than the {memory:,} bytes of memory free here")
 
 
-def _available_memory() -> float:
+def available_memory() -> float:
     """Bytes that can be taken without swapping, as Linux reckons; elsewhere those of the machine."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():

@@ -32,7 +32,7 @@ from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
 from offbench.training.remarks import recorded_task, remarks
 from offbench.training.teams import obstacle, team
-from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, make_view
+from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, home_of, make_view
 from offbench.training.work import Updates, make_groups
 
 
@@ -46,7 +46,7 @@ def train(algorithm: str | type, dataset: str | Path | Sequence[str | Path] | Le
         dataset: dataset id, path of a file or of a folder of numbered files, a list of files, or the data themselves:
             trajectories, or what ``requires`` of the algorithm asks for, `SemiSupervised` or `PreferenceData`.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
-            checkpoint_every, output, resume, device, dtype, compile, group, workers, quiet), and fields of the
+            checkpoint_every, output, resume, device, data_on, dtype, compile, group, workers, quiet), and fields of the
             algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`.
 
     Raises:
@@ -159,7 +159,9 @@ def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
     config = completed(request.config, request.main, task)
-    view = make_view(found, config, data, action_range(request.main, task), request.device, torch_dtype(options.dtype))
+    home = home_of(options.data_on, data, request.device)
+    bounds, dtype = action_range(request.main, task), torch_dtype(options.dtype)
+    view = make_view(found, config, data, bounds, request.device, dtype, home)
     cost = execution.measured(found, config, view, options, request.device)
     parts = {
         "config": json.loads(json.dumps(dataclasses.asdict(config))),  # as JSON would give it back: tuples are lists
@@ -197,6 +199,7 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
     found, config, data, task, options = request.found, request.config, request.data, request.task, request.options
     given = {name: getattr(options, name) is not None for name in ("evaluate_every", "checkpoint_every", "group")}
     given |= {"dtype": options.dtype != "float32", "compile": options.compile != "auto"}
+    given |= {"data_on": options.data_on != "auto"}
     refuse_options(request.algorithm, given)
     if task is not None:
         check_sizes(task, observation_size(request.main), action_size(request.main, task), "the dataset")

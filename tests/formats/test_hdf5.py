@@ -457,7 +457,7 @@ def test_absurd_shapes_take_no_memory(path: Path, options: dict[str, Any]) -> No
 
 def test_more_data_than_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, rows())
-    monkeypatch.setattr("offbench.formats.foreign._available_memory", lambda: 64)
+    monkeypatch.setattr("offbench.formats.foreign.available_memory", lambda: 64)
     with pytest.raises(DataError, match="holds 156 bytes of data, more than the 64 bytes of memory free here"):
         read_hdf5(path)
 

@@ -204,7 +204,7 @@ def test_zip_bombs_are_refused_before_they_are_unpacked(path: Path, monkeypatch:
     bomb = described("(50000000,)", "'|u1'") + bytes(50_000_000)  # deflated to a thousandth: as far as deflate goes
     member(path, bomb)
     assert path.stat().st_size < 60_000
-    monkeypatch.setattr("offbench.formats.foreign._available_memory", lambda: 2**24)
+    monkeypatch.setattr("offbench.formats.foreign.available_memory", lambda: 2**24)
     with pytest.raises(
         DataError, match=r"holds 50,000,.* bytes of data, more than the 16,777,216 bytes of memory free here"
     ):
