@@ -1,8 +1,9 @@
-"""Which large files were read through and found whole, so that they need not be read again before each use.
+"""What reading large files through has found, so that they need not be read again before each use.
 
 A file that is larger than memory takes minutes to read, and each use would begin with that: to compare its content with
-its digest, and to see that its numbers are numbers. What was found is kept in the cache folder and holds as long as the
-file's identity does (size, both times, inode): whoever writes to the file changes that.
+its digest, to see that its numbers are numbers, and for the mean of its columns. What was found of a file is kept in
+the cache folder and holds as long as the file's identity does (size, both times, inode), which whoever writes to it
+changes; what follows from its content is kept by the digest of that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,5 +43,22 @@ def keep_known(path: Path, digest: str) -> None:
             temporary.write_text(content, encoding="utf-8")
 
 
+def kept_numbers(name: str, make: Callable[[], dict[str, list[float]]]) -> dict[str, list[float]]:
+    """What ``make`` finds by reading large data through, kept by a ``name`` that says all that it depends on."""
+    place = _file(name)
+    with suppress(OSError, ValueError):
+        kept = json.loads(place.read_text(encoding="utf-8"))
+        if isinstance(kept, dict) and all(isinstance(n, int | float) for row in kept.values() for n in row):
+            return kept
+    found = make()
+    with suppress(OSError, OffbenchError), atomic(place) as temporary:
+        temporary.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
 def _place(path: Path) -> Path:
-    return cache_folder() / "known" / f"{hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()}.json"
+    return _file(os.path.abspath(path))
+
+
+def _file(name: str) -> Path:
+    return cache_folder() / "known" / f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"

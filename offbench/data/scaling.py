@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from offbench.basis.known import LARGE, kept_numbers
 from offbench.basis.shapes import Array
+from offbench.data.digest import digest_of
 from offbench.data.rows import Usable
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
@@ -88,7 +90,7 @@ class Scaling:
         size = t.observations.shape[1]
         mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
         if normalise:
-            mean, std = _statistics(t.observations, usable, epsilon)
+            mean, std = _known_statistics(t, usable, epsilon)
         scale, shift = 1.0, 0.0
         if reward != "none" and t.rewards is None:
             raise DataError(f"the reward transform {reward!r} needs rewards, and the dataset has none")
@@ -101,6 +103,22 @@ class Scaling:
             scale, shift = _GOAL_REWARDS[reward]
         low, high = _action_range(t, action_range)
         return Scaling(mean, std, low, high, scale, shift)
+
+
+def _known_statistics(
+    t: Trajectories, usable: Usable, epsilon: float
+) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
+    """`_statistics`, of large data those that were found before."""
+    if t.observations.nbytes < LARGE:
+        return _statistics(t.observations, usable, epsilon)
+
+    def made() -> dict[str, list[float]]:
+        mean, std = _statistics(t.observations, usable, epsilon)
+        return {"mean": mean.tolist(), "std": std.tolist()}
+
+    chosen = digest_of({"first": usable.first, "skipped": usable.skipped})
+    kept = kept_numbers(f"statistics {t.digest} {chosen} {epsilon}", made)
+    return np.array(kept["mean"], np.float32), np.array(kept["std"], np.float32)
 
 
 def _statistics(

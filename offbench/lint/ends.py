@@ -13,7 +13,7 @@ from offbench.lint.findings import Finding, TaskFacts, place
 
 _LEAST_EPISODES = 5  # that end in one step before a clock is suspected
 # Of data larger than that, jumps are looked for in so many of their rows.
-_MANY_ROWS, _SOME_ROWS, _SOME_BYTES = 2**24, 2**22, 2**29
+_MANY_ROWS, _SOME_ROWS, _SOME_BYTES = 2**24, 2**22, 2**28
 
 
 def lint_ends(trajectories: Trajectories, task: TaskFacts | None = None) -> list[Finding]:

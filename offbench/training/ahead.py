@@ -12,8 +12,8 @@ read it wait for the copy, both on the device. All calls of CUDA are made by the
 them, so that none falls into the recording of a CUDA graph; a recorded update finds both buffers where they were. On a
 CPU the thread fills the buffers that updates read.
 
-Tested on a CPU: order, rows, both buffers, an update that is asked for out of order, errors of the thread. Not tested for
-want of a GPU: the pinned buffers, the stream of copies and its two events.
+Tested on a CPU: order, rows, both buffers, updates that are asked for out of order, errors of the thread. Not tested,
+for want of a GPU: the pinned buffers, the stream of copies and its events.
 """
 
 from __future__ import annotations
