@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,13 @@ from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
 from offbench.formats import native, table
 from offbench.formats.caching import cached, kept, place_of
+from offbench.formats.foreign import available_memory
 from offbench.formats.source import Source
 
 _VERSION = 1
 _VALIDATION = "-val"
 _NUMBER = re.compile(r"(\d+)")
+_UNPACKED = 4  # times what files take on the disk, their data may take in memory
 _NAMED = 3  # files whose names are spelt out
 _MOST_FILES = 100_000  # larger numbers are dates and the like
 Progress = Callable[[int, int], None]  # files done, all
@@ -53,6 +56,7 @@ def load(source: Path | Sequence[Path], progress: Progress = lambda done, count:
 
     Raises:
         DataError: what it holds cannot be read, is not alike in all files, or a file is missing among numbered ones.
+        OffbenchError: many files can be joined neither in the cache folder nor in memory.
     """
     if not isinstance(source, Path):
         return _joined(list(source), "", "", progress, known)
@@ -144,7 +148,7 @@ def _check_whole(folder: Path, split: Sequence[Sequence[str]], varying: int, num
 # -------------------------------------------------------------------- joining them
 
 
-def _joined(files: list[Path], name: str, more: str, progress: Progress, known: dict[str, Any]) -> Trajectories:
+def _joined(files: list[Path], name: str, more: str, progress: Progress, known: Mapping[str, Any]) -> Trajectories:
     """The episodes of all files, mapped from one native file in the cache; ``name`` is that of the folder, if any."""
     if not files:
         raise DataError("there is no file to load; name at least one")
@@ -164,13 +168,39 @@ def _joined(files: list[Path], name: str, more: str, progress: Progress, known: 
     except DataError:
         raise
     except (OffbenchError, OSError) as error:
-        parts = _parts(files, None, progress, known)
-        whole = concatenate(parts).told(_origin(files, parts, name, told))
+        if sum(file.stat().st_size for file in files if file.is_file()) > available_memory() / _UNPACKED:
+            raise OffbenchError(
+                f"the {len(files)} files of {name or files[0].parent} cannot be joined in the cache folder and are too "
+                f"large for memory ({error}); make room there, or set OFFBENCH_CACHE to another folder"
+            ) from error
+        whole = in_memory(files, name, told, progress, known)
         return whole.noted(f"no cache file could be written ({error}), so that every load reads all files")
 
 
+def in_memory(
+    files: Sequence[Path],
+    name: str = "",
+    notes: Sequence[str] = (),
+    progress: Progress = lambda done, count: None,
+    known: Mapping[str, Any] = MappingProxyType({}),
+) -> Trajectories:
+    """The episodes of all files, read without writing anything; they and a copy must fit into memory.
+
+    Args:
+        files: in their order.
+        name: of the whole; by default those of the files.
+        notes: what there is to remark on it.
+        progress, known: as of `load`.
+
+    Raises:
+        DataError: as `load` does.
+    """
+    parts = _parts(files, None, progress, known)
+    return concatenate(parts).told(_origin(files, parts, name, notes))
+
+
 def _parts(
-    files: Sequence[Path], scratch: Path | None, progress: Progress, known: dict[str, Any]
+    files: Sequence[Path], scratch: Path | None, progress: Progress, known: Mapping[str, Any]
 ) -> list[Trajectories]:
     """What each file holds, alike in all: mapped from the file itself, or from what was made of it in ``scratch``."""
     parts: list[Trajectories] = []
@@ -182,7 +212,7 @@ def _parts(
     return parts
 
 
-def _part(file: Path, scratch: Path | None, known: dict[str, Any]) -> Trajectories:
+def _part(file: Path, scratch: Path | None, known: Mapping[str, Any]) -> Trajectories:
     found = table.recognise(file)
     if not found.cached or scratch is None:
         return found.read(file, **known)

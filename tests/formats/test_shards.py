@@ -12,7 +12,7 @@ import pytest
 import offbench
 from offbench.basis import known
 from offbench.data.trajectories import Trajectories
-from offbench.errors import DataError
+from offbench.errors import DataError, OffbenchError
 from offbench.formats import shards, table
 from offbench.formats.native import file_of, save
 from offbench.lint.files import lint_file
@@ -197,6 +197,9 @@ def test_where_no_cache_can_be_written_files_are_joined_in_memory(
     whole = offbench.load(folder)
     assert whole.digest == offbench.concatenate([part(0), part(1)]).digest
     assert any("no cache file could be written" in note for note in whole.provenance.notes)
+    monkeypatch.setattr(shards, "available_memory", lambda: 4000)
+    with pytest.raises(OffbenchError, match=r"2 files of \S*many cannot be joined .* too large for memory"):
+        offbench.load(folder)
 
 
 def test_a_large_file_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

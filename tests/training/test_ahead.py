@@ -185,3 +185,14 @@ def test_columns_of_any_origin_may_be_read_at_random(tmp_path: Path) -> None:
     mapped = offbench.load(tmp_path / "x.offbench")
     read_at_random(mapped.observations, mapped.actions, None, data().rewards)
     assert mapped.digest == data().digest
+
+
+@pytest.mark.slow
+def test_a_compiled_run_is_the_same_wherever_its_data_are(tmp_path: Path) -> None:
+    options = {"seeds": 2, "steps": 230, "quiet": True, "dtype": "float64", "compile": "always", "workers": 1}
+    runs = [
+        offbench.train("iql", data(), data_on=where, output=tmp_path / where, hidden=(8, 8), batch_size=7, **options)
+        for where in ("device", "host")
+    ]
+    first, second = (run.records for run in runs)
+    assert [one.losses for one in first] == [two.losses for two in second]
