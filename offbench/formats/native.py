@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from offbench.basis.known import LARGE, keep_known, known_digest
+from offbench.basis.plain import plain
 from offbench.basis.shapes import Array
+from offbench.basis.streams import tell
 from offbench.basis.tensors import Pieces, map_tensors, write_tensors
 from offbench.data.digest import digest_of
 from offbench.data.trajectories import Provenance, Trajectories
@@ -32,6 +34,7 @@ FORMAT, PREFERENCES = "offbench-trajectories", "offbench-preferences"
 VERSION = "1"
 SUFFIX = ".offbench"
 
+_LONG = 2**32  # bytes, which take a while to be read
 _REQUIRED = {"observations", "offsets", "terminations", "truncations", "final_observations"}
 _OPTIONAL = {"actions", "rewards"}
 _RANGE = {"action_low", "action_high"}
@@ -78,6 +81,9 @@ def load_with_metadata(path: Path, verify: bool = False) -> tuple[Trajectories, 
     known = "" if verify else known_digest(path)
     columns, metadata = map_tensors(path, FORMAT, VERSION, "trajectories", known=bool(known))
     provenance = read_provenance(path, metadata)
+    if not known and path.stat().st_size >= _LONG:
+        size = f"{path.stat().st_size / 1e9:,.0f} GB"
+        tell(f"{plain(path)} is new here: all its {size} are read once, to be checked")
     trajectories = _build(path, columns, provenance, known)
     if verify or (not known and path.stat().st_size >= LARGE):
         digest = trajectories.digest

@@ -12,8 +12,9 @@ read it wait for the copy, both on the device. All calls of CUDA are made by the
 them, so that none falls into the recording of a CUDA graph; a recorded update finds both buffers where they were. On a
 CPU the thread fills the buffers that updates read.
 
-Tested on a CPU: order, rows, both buffers, updates that are asked for out of order, errors of the thread. Not tested,
-for want of a GPU: the pinned buffers, the stream of copies and its events.
+Tested on a CPU: order, rows, both buffers, updates that are asked for out of order, errors of the thread; and, with
+stand-ins for streams and events, what waits for what. Not tested, for want of a GPU: that CUDA's own do as they are
+described, pinned memory, and the recording of graphs beside copies.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ class Ahead:
         count = 2 * self.updates * first[0].nelement()
         shapes = {name: (count, *rows.shape[2:]) for name, rows in found.items()}
         self._stage = {name: torch.empty(shapes[name], dtype=found[name].dtype, device=data.device) for name in found}
-        self._cuda = data.device.type == "cuda"
+        self._cuda = is_cuda(data.device)
         self._host = self._stage
         if self._cuda:
-            self._host = {n: torch.empty(shapes[n], dtype=found[n].dtype, pin_memory=True) for n in found}
+            self._host = {name: pinned(shapes[name], found[name].dtype) for name in found}
             self._stream = torch.cuda.Stream(data.device)  # type: ignore[no-untyped-call]
             self._copied, self._free = _events(), _events()
         self.view: View = _Staged(data, self._stage)
@@ -157,6 +158,16 @@ class Ahead:
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)
+
+
+def is_cuda(device: torch.device) -> bool:
+    """Whether rows are copied to a GPU."""
+    return device.type == "cuda"
+
+
+def pinned(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory of the host that a GPU copies from while other work goes on."""
+    return torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
 def _events() -> list[torch.cuda.Event]:

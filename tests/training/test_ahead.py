@@ -196,3 +196,90 @@ def test_a_compiled_run_is_the_same_wherever_its_data_are(tmp_path: Path) -> Non
     ]
     first, second = (run.records for run in runs)
     assert [one.losses for one in first] == [two.losses for two in second]
+
+
+class Log:
+    """Stands in for CUDA: what is done on the host, and what each stream of the device is told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self.current, log = "updates", self
+
+        class Event:
+            def __init__(self) -> None:
+                self.recorded: int | None = None  # how much had been told by then
+
+            def record(self, stream: Stream) -> None:
+                self.recorded = len(log.told)
+                log.told.append(("record", stream.name, self))
+
+            def synchronize(self) -> None:
+                log.told.append(("host waits", self, self.recorded))
+
+        class Stream:
+            def __init__(self, device: object = None, name: str = "copies") -> None:
+                self.name = name
+
+            def wait_event(self, event: Event) -> None:
+                log.told.append(("wait", self.name, event, event.recorded))
+
+            def __enter__(self) -> None:
+                log.current = self.name
+
+            def __exit__(self, *_: object) -> None:
+                log.current = "updates"
+
+        self.Event, self.Stream = Event, Stream
+
+
+def test_the_order_of_copies_and_updates_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    monkeypatch.setattr(ahead, "is_cuda", lambda device: True)
+    monkeypatch.setattr(ahead, "pinned", lambda shape, dtype: torch.empty(shape, dtype=dtype))
+    monkeypatch.setattr(ahead, "BUFFER", 1)  # one update a buffer
+    monkeypatch.setattr(torch.cuda, "Event", log.Event)
+    monkeypatch.setattr(torch.cuda, "Stream", log.Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: log.Stream(name="updates"))
+    there, here = Transitions(data()), Transitions(data(), home="cpu")
+    gathered, indices = Ahead(here, drawn(here), BLOCK), drawn(there)
+    fill, send = gathered._fill, gathered._send
+
+    def filling(stretch: int) -> None:
+        log.told.append(("fill", stretch % 2))
+        fill(stretch)
+
+    def sending(stretch: int, filled: object) -> None:
+        send(stretch, filled)  # type: ignore[arg-type]
+        log.told.append(("sent", stretch % 2))
+
+    monkeypatch.setattr(gathered, "_fill", filling)
+    monkeypatch.setattr(gathered, "_send", sending)
+    for update in [0, 1, 2, 3, 3, 4, 9, 10, 8, 8, 10, 11, 12, 30, 28]:
+        number, row = divmod(update, BLOCK)
+        places = gathered.places(update)
+        log.told.append(("update", update % 2))
+        assert all(map(torch.equal, flat(there.batch(indices(number)[row])), flat(gathered.view.batch(places))))
+    gathered.close()
+    check_order(gathered, log.told)
+
+
+def check_order(gathered: Ahead, told: list[tuple[object, ...]]) -> None:
+    """That no buffer is written before whoever read it is done, and none read before it is written."""
+    copied, free = gathered._copied, gathered._free
+    for place, (what, *rest) in enumerate(told):
+        before = told[:place]
+        half = rest[0]
+        if what == "sent":  # the copy waits for the last update that reads its half
+            last = max((i for i, each in enumerate(before) if each == ("update", half)), default=-1)
+            waits = [each for each in before if each[:3] == ("wait", "copies", free[half])]
+            assert waits
+            assert (waits[-1][3] or -1) >= last if last >= 0 else True
+        if what == "update":  # an update waits for the last copy to its half
+            sent = max(i for i, each in enumerate(before) if each == ("sent", half))
+            waits = [i for i, each in enumerate(before) if each[:3] == ("wait", "updates", copied[half])]
+            recorded = max(i for i, each in enumerate(before) if each == ("record", "copies", copied[half]))
+            assert recorded < sent < waits[-1]
+        if what == "fill" and ("sent", half) in before:  # the host waits for the copy from that half
+            recorded = max(i for i, each in enumerate(before) if each == ("record", "copies", copied[half]))
+            assert any(each[:2] == ("host waits", copied[half]) for each in before[recorded:])

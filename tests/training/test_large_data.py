@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def episodes_of(size: float) -> int:
 def trained(path: Path, where: str, memory: str = "mapped") -> tuple[np.ndarray, dict[str, float]]:
     """(what the updates learned from, what the process took)."""
     output = path.parent / f"run-{where}-{memory}"
+    shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, large_files.__file__, str(path), where, str(output), memory]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
