@@ -43,6 +43,12 @@ def keep_known(path: Path, digest: str) -> None:
             temporary.write_text(content, encoding="utf-8")
 
 
+def forget_known(path: Path) -> None:
+    """Forget a file that is about to go."""
+    with suppress(OSError):
+        _place(path).unlink(missing_ok=True)
+
+
 def kept_numbers(name: str, make: Callable[[], dict[str, list[float]]]) -> dict[str, list[float]]:
     """What ``make`` finds by reading large data through, kept by a ``name`` that says all that it depends on."""
     place = _file(name)

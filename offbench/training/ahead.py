@@ -105,8 +105,6 @@ class Ahead:
     def _turn(self, stretch: int) -> None:
         """Go on to the updates of a stretch, and have those of the next gathered."""
         if self._coming is None or self._coming[0] != stretch:
-            if self._coming is not None:
-                self._coming[1].result()  # what it fills is not to be filled twice at once
             if self._cuda and self._now >= 0:
                 # Of the same half as the one in use, it is copied behind the updates that were begun.
                 self._free[stretch % 2].record(torch.cuda.current_stream(self._data.device))

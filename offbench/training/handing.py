@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from offbench.basis.known import forget_known
 from offbench.data.learned import Learned
 from offbench.data.preference_data import PreferenceData
 from offbench.data.preferences import Preferences
@@ -53,6 +54,7 @@ def _scratch(part: Trajectories | Preferences, name: str, folder: Path) -> Itera
         native.save(part, path) if isinstance(part, Trajectories) else preferences.save(part, path)
         yield path
     finally:
+        forget_known(path)
         path.unlink(missing_ok=True)
 
 
