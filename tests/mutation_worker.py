@@ -35,7 +35,7 @@ from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
-from offbench.formats import native, preferences
+from offbench.formats import native, preferences, shards
 from offbench.formats.hdf5 import read_hdf5
 from offbench.formats.npz import read_npz
 from offbench.formats.pickled_arrays import read_pickled_array
@@ -339,7 +339,8 @@ def read_pickle(path: Path) -> None:
 
 
 def read_any(path: Path) -> None:
-    touch(recognise(path).read(path))
+    files = shards.files_of(path)
+    touch(shards.in_memory(files) if files else recognise(path).read(path))
 
 
 def put(path: Path, sample: Sample) -> None:

@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from offbench.basis.failures import disk_is_full, system_error
+from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError, UnwritableError
 
 
@@ -89,3 +91,18 @@ def identity(path: Path) -> dict[str, Any]:
             file = Path(folder) / name
             made.update(f"{file.relative_to(path)} {sorted(identity(file).items())}\n".encode(errors="surrogateescape"))
     return {"files": made.hexdigest()}
+
+
+def room_for(count: int, dtype: Any) -> Array:
+    """An array (count,) to be filled: in memory or, where it is large, in a file of the cache folder without a name.
+
+    The system writes that one to disk when it needs the memory, and it is gone with the array.
+    """
+    if count * np.dtype(dtype).itemsize <= _MOST_IN_MEMORY:
+        return np.empty(count, dtype)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache_folder()) as file:
+        return np.asarray(np.memmap(file, dtype, "w+", shape=(count,)))
+
+
+_MOST_IN_MEMORY = 2**28  # bytes

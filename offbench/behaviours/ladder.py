@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from offbench.basis.files import atomic
 from offbench.basis.resources import resources
 from offbench.basis.shapes import Array
-from offbench.basis.tensors import little_endian, map_tensors, write_tensors
+from offbench.basis.tensors import map_tensors, write_tensors
 from offbench.behaviours.tanh_gaussian import Layer, TanhGaussianPolicy
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 
@@ -152,7 +152,7 @@ def write_rung(path: Path, actor: Mapping[str, Array], task: str) -> None:
     The last layer's outputs are the means and then the log standard deviations of all actions.
     """
     halves = {name: value.astype(np.float16) for name, value in actor.items()}
-    write_tensors(path, little_endian(halves), {"format": _KIND, "version": _VERSION, "task": task})
+    write_tensors(path, halves, {"format": _KIND, "version": _VERSION, "task": task})
 
 
 def read_rung(path: Path, low: Array, high: Array, seeds: Sequence[int] | None = None) -> TanhGaussianPolicy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,19 @@ from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError
-from offbench.formats import native, table
+from offbench.formats import native, shards, table
 from offbench.formats.caching import cached
 
 _MINARI = "minari/"
 
 
-def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any:
+def load(source: str | Path | Sequence[str | Path], *, cache: Path | None = None) -> Trajectories | Any:
     """A dataset by id, downloaded or generated on first use and cached; or the trajectories of a file.
 
     Args:
         source: a dataset id (``d4rl/hopper-medium-v2``, ``minari/mujoco/hopper/expert-v0``), or the path of a file or
-            folder of a format in `offbench.formats.table`, or of a TOML file with one card. After a ``?`` may stand a
+            folder of a format in `offbench.formats.table`, of a folder of numbered files of one (or several paths, see
+            `offbench.formats.shards`), or of a TOML file with one card. After a ``?`` may stand a
             split that hides actions or rewards, ``d4rl/hopper-medium-v2?actions=10%-low``: see
             `offbench.data.supervision`.
         cache: folder for downloads and generated datasets; by default ``$OFFBENCH_CACHE``, else the system's folder
@@ -43,6 +44,8 @@ def load(source: str | Path, *, cache: Path | None = None) -> Trajectories | Any
         DataError: the file does not exist or cannot be read as trajectories.
         OffbenchError: a download failed, or the cache folder cannot be written to.
     """
+    if not isinstance(source, str | Path):
+        return _load_several([Path(each).expanduser() for each in source])
     if isinstance(source, str) and is_split(source):
         # Imported here because few loads split.
         from offbench.data.supervision import apply_split
@@ -73,7 +76,7 @@ def _load_path(path: Path) -> Trajectories:
     """The trajectories of a file or folder, with what its card says where it is a card's by content or by name."""
     found = identify(path)
     if found is None:
-        return table.load(path)
+        return _load_several(path)
     card, same = found
     if same:
         limit = task(card.task).episode_limit if card.task else None
@@ -81,6 +84,18 @@ def _load_path(path: Path) -> Trajectories:
         return _described(table.load(path, episode_limit=limit), card).noted(told)
     told = f"its name is that of a file of {card.id}, and its content is another"
     return table.load(path).noted(told, like=card.id)
+
+
+def _load_several(paths: Path | list[Path]) -> Trajectories:
+    """The trajectories of a file, of a folder, which may be of many files, or of several of these."""
+    for path in paths if isinstance(paths, list) else []:
+        if not path.exists():
+            raise DataError(f"there is no file {path}; give the paths of existing files")
+    if isinstance(paths, Path) and not paths.is_dir():
+        return table.load(paths)
+    name = paths.name if isinstance(paths, Path) else f"{len(paths)} files"
+    with shown(name, "files") as tell:
+        return shards.load(paths, tell)
 
 
 def find(source: str | Path) -> Card | Path:
@@ -161,7 +176,7 @@ def _described(trajectories: Trajectories, card: Card) -> Trajectories:
     remarks = [f"no checksum of {name} was published; that of the first download counts" for name in unsure]
     notes = dict.fromkeys([*trajectories.provenance.notes, *card.known_defects, *remarks])
     provenance = Provenance(card.id, card.revision, card.task, tuple(notes), card.like or card.id)
-    return replace(trajectories, provenance=provenance)
+    return trajectories.told(provenance)
 
 
 def _load_generated(card: Card, cache: Path | None, progress: Progress | None) -> Trajectories:

@@ -21,7 +21,7 @@ from offbench.catalog.progress import size_text
 from offbench.cli.data_sources import Id
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task, task
-from offbench.formats.table import recognise
+from offbench.formats import shards
 
 
 def list_datasets(filter: str = "") -> None:
@@ -59,7 +59,7 @@ def show_dataset(id: Id, /) -> None:
     if isinstance(found, Path):
         trajectories = load(found)
         size = f" of {found.stat().st_size:,} bytes" if found.is_file() else ""
-        print(f"{plain(found)}\n  format    {recognise(found).title}{size}\n\n{_statistics(trajectories)}")
+        print(f"{plain(found)}\n  format    {shards.title(found)}{size}\n\n{_statistics(trajectories)}")
         return
     print(f"{plain(found.id)} (revision {found.revision})\n  {plain(found.description)}")
     for name, text in _facts(found):

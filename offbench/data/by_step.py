@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from offbench.basis.shapes import Array
-from offbench.data.rows import sources_of
+from offbench.data.rows import Usable, sources_of
 from offbench.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def usable(columns: Mapping[str, Array]) -> Bool[Array, " steps"]:
 
 def sample(columns: Mapping[str, Array], count: int, seed: Any) -> dict[str, Array]:
     """The rows of ``count`` random usable steps, drawn with replacement; none where there is no such step."""
-    steps = int(columns["offsets"][-1])
-    among = steps if columns["final_observations"].all() else np.flatnonzero(usable(columns))
-    if np.size(among) == 0 or steps == 0:
+    offsets, last = columns["offsets"], columns["offsets"][1:] - 1
+    known = Usable.of(offsets, ~(columns["final_observations"] | columns["terminations"][last]))
+    if len(known) == 0:
         return {}
-    chosen = np.random.default_rng(seed).choice(among, size=count)
+    chosen = known.steps(np.random.default_rng(seed).choice(len(known), size=count))
     return {name: column_of(columns, name, chosen) for name in names_of(columns)}

@@ -36,6 +36,11 @@ def whole(data: Any) -> Trajectories:
     raise DataError(f"a {type(data).__name__} is nothing to learn from; one of {known} would be right")
 
 
+def parts_of(data: Learned) -> list[Trajectories]:
+    """All trajectories that the data are made of."""
+    return [data.labelled, data.action_free] if isinstance(data, SemiSupervised) else [whole(data)]
+
+
 def asked_for(requires: tuple[str | type, ...]) -> tuple[Kind, tuple[str, ...]]:
     """The kind of data and the columns that ``requires`` of an algorithm asks for.
 

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from offbench.basis.shapes import Array
 from offbench.data.preference_data import PreferenceData
 from offbench.data.scaling import ActionRange, RewardTransform, Scaling
 from offbench.data.supervision import SemiSupervised
-from offbench.data.transitions import Batch, Transitions
+from offbench.data.transitions import Batch, Transitions, sent
 
 
 class PartlyLabelledBatch(NamedTuple):
@@ -49,13 +49,19 @@ class PartlyLabelled:
         action_range: ActionRange | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        home: str | torch.device | None = None,
     ) -> None:
         """Index both parts; see `Transitions`.
 
         Raises:
             DataError: see `Transitions`.
         """
-        options: dict[str, Any] = {"normalise_states": normalise_states, "device": device, "dtype": dtype}
+        options: dict[str, Any] = {
+            "normalise_states": normalise_states,
+            "device": device,
+            "dtype": dtype,
+            "home": home,
+        }
         self.labelled = Transitions(data.labelled, action_range=action_range, **options)
         self.action_free = Transitions(data.action_free, **options)
         own, free = self.labelled.scaling, self.action_free.scaling
@@ -63,25 +69,41 @@ class PartlyLabelled:
         if normalise_states:
             mean, std = _pooled((len(self.labelled), own), (len(self.action_free), free))
         # Rewards by what both parts earn: one transform for all.
-        rewards = Scaling.of(data.labelled, self._rows(), False, reward_transform, action_range)
+        rewards = Scaling.of(data.labelled, self.labelled.usable, False, reward_transform, action_range)
         self.scaling = Scaling(mean, std, own.low, own.high, rewards.reward_scale, rewards.reward_shift)
         for part in (self.labelled, self.action_free):
             part.rescale(self.scaling, normalise_states, reward_transform)
         self.transforms = self.labelled.transforms
         self.observation_size, self.action_size = self.labelled.observation_size, self.labelled.action_size
         self.device, self.dtype = self.labelled.device, dtype
+        self.home, self.ahead = self.labelled.home, self.labelled.ahead
 
     def __len__(self) -> int:
         return len(self.labelled) * len(self.action_free)
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> PartlyLabelledBatch:
         """The transitions of both parts at ``indices``."""
-        count = len(self.labelled)
-        return PartlyLabelledBatch(self.labelled.batch(indices % count), self.action_free.batch(indices // count))
+        rows = self.rows(indices)
+        return self.finished(rows if self.home == self.device else sent(rows, self.device))
 
-    def _rows(self) -> Array:
-        rows: Array = self.labelled.sources.cpu().numpy()
-        return rows
+    def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
+        """What the columns of both parts hold, see `Transitions.rows`."""
+        count = len(self.labelled)
+        own, free = self.labelled.rows(indices % count), self.action_free.rows(indices // count)
+        return _prefixed("labelled", own) | _prefixed("action_free", free)
+
+    def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> PartlyLabelledBatch:
+        """The batch of such rows, which are on the device."""
+        own, free = _without("labelled", rows), _without("action_free", rows)
+        return PartlyLabelledBatch(self.labelled.finished(own), self.action_free.finished(free))
+
+
+def _prefixed(part: str, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{part}/{name}": values for name, values in rows.items()}
+
+
+def _without(part: str, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}/"): values for name, values in rows.items() if name.startswith(f"{part}/")}
 
 
 def _pooled(*parts: tuple[int, Scaling]) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
@@ -126,6 +148,7 @@ class Compared:
         action_range: ActionRange | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        home: str | torch.device | None = None,
     ) -> None:
         """Index the transitions, and move the segments to the device; see `Transitions`.
 
@@ -133,8 +156,9 @@ class Compared:
             DataError: see `Transitions`.
         """
         self.transitions = Transitions(
-            data.trajectories, normalise_states, action_range=action_range, device=device, dtype=dtype
+            data.trajectories, normalise_states, action_range=action_range, device=device, dtype=dtype, home=home
         )
+        self.home, self.ahead = self.transitions.home, self.transitions.ahead
         self.scaling, self.transforms = self.transitions.scaling, self.transitions.transforms
         self.observation_size, self.action_size = self.transitions.observation_size, self.transitions.action_size
         self.device, self.dtype = self.transitions.device, dtype
@@ -157,7 +181,17 @@ class Compared:
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> ComparedBatch:
         """The pairs and the transitions at ``indices``."""
+        rows = self.rows(indices)
+        return self.finished(rows if self.home == self.device else sent(rows, self.device))
+
+    def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
+        """The numbers of the pairs, which are on the device, and what the columns hold, see `Transitions.rows`."""
         pairs = indices % len(self._labels)
+        return {"pairs": pairs.to(self.home)} | self.transitions.rows(indices // len(self._labels))
+
+    def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> ComparedBatch:
+        """The batch of such rows, which are on the device."""
+        pairs = rows["pairs"]
         (states, actions), (other_states, other_actions) = self._sides
         return ComparedBatch(
             states[pairs],
@@ -165,5 +199,5 @@ class Compared:
             other_states[pairs],
             other_actions[pairs],
             self._labels[pairs],
-            self.transitions.batch(indices // len(self._labels)),
+            self.transitions.finished(rows),
         )

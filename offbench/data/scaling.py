@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
+from offbench.basis.known import LARGE, kept_numbers
 from offbench.basis.shapes import Array
+from offbench.data.digest import digest_of
+from offbench.data.rows import Usable
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 
@@ -65,7 +68,7 @@ class Scaling:
     @staticmethod
     def of(
         t: Trajectories,
-        rows: Int[Array, " transitions"],
+        usable: Usable,
         normalise: bool,
         reward: RewardTransform,
         action_range: ActionRange | None,
@@ -75,7 +78,7 @@ class Scaling:
 
         Args:
             t: the data.
-            rows: those of ``t.observations`` whose mean and standard deviation count.
+            usable: the steps whose observations count for mean and standard deviation.
             normalise: standardise each state dimension by its mean and (standard deviation + epsilon).
             reward: the transform of rewards.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
@@ -87,7 +90,7 @@ class Scaling:
         size = t.observations.shape[1]
         mean, std = np.zeros(size, np.float32), np.ones(size, np.float32)
         if normalise:
-            mean, std = _statistics(t.observations, rows, epsilon)
+            mean, std = _known_statistics(t, usable, epsilon)
         scale, shift = 1.0, 0.0
         if reward != "none" and t.rewards is None:
             raise DataError(f"the reward transform {reward!r} needs rewards, and the dataset has none")
@@ -102,18 +105,35 @@ class Scaling:
         return Scaling(mean, std, low, high, scale, shift)
 
 
-def _statistics(
-    observations: Shaped[Array, "_ observation"], rows: Int[Array, " transitions"], epsilon: float
+def _known_statistics(
+    t: Trajectories, usable: Usable, epsilon: float
 ) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
-    """Mean and (standard deviation + epsilon) of the chosen rows.
+    """`_statistics`, of large data those that were found before."""
+    if t.observations.nbytes < LARGE:
+        return _statistics(t.observations, usable, epsilon)
+
+    def made() -> dict[str, list[float]]:
+        mean, std = _statistics(t.observations, usable, epsilon)
+        return {"mean": mean.tolist(), "std": std.tolist()}
+
+    chosen = digest_of({"first": usable.first, "skipped": usable.skipped})
+    kept = kept_numbers(f"statistics {t.digest} {chosen} {epsilon}", made)
+    return np.array(kept["mean"], np.float32), np.array(kept["std"], np.float32)
+
+
+def _statistics(
+    observations: Shaped[Array, "_ observation"], usable: Usable, epsilon: float
+) -> tuple[Float[Array, " observation"], Float[Array, " observation"]]:
+    """Mean and (standard deviation + epsilon) of what the usable steps act from.
 
     One pass over blocks that fit in the cache, joined by the formula of Chan, Golub and LeVeque (1983, "Algorithms for
     Computing the Sample Variance"), so that data larger than memory are never copied whole.
     """
     count, mean, squares = 0, np.zeros(observations.shape[1]), np.zeros(observations.shape[1])
     size = 1 + _BLOCK // (1 + len(mean))
-    for first in range(0, len(rows), size):
-        block = observations[rows[first : first + size]].astype(np.float64)
+    for first in range(0, len(usable), size):
+        rows = usable.sources(np.arange(first, min(first + size, len(usable))))
+        block = observations[rows].astype(np.float64)
         ones = np.ones(len(block))
         own = ones @ block / len(block)  # as a product, which is faster than a sum over rows
         block -= own
@@ -137,12 +157,27 @@ def _action_range(t: Trajectories, declared: ActionRange | None) -> ActionRange:
     low, high = declared or t.action_range or (-unit, unit)
     if low.shape != unit.shape:
         raise DataError(f"actions have {len(unit)} dimensions and their range {len(low)}; name the task of the dataset")
+    if _implied((low, high), t.action_range):
+        return low.astype(np.float32), high.astype(np.float32)
     lowest, highest = t.actions.min(), t.actions.max()
     # Extremes over all components cost little, and settle the usual case of one range for all.
     sure = lowest >= low.max() - 1e-4 and highest <= high.min() + 1e-4
-    if not sure and ((t.actions < low - 1e-4).any() or (t.actions > high + 1e-4).any()):
+    if not sure and not all(_keeps(t.actions[i : i + _BLOCK], low, high) for i in range(0, len(t.actions), _BLOCK)):
         raise DataError(
             f"actions reach from {lowest:.4g} to {highest:.4g}, outside the range "
             f"{low.min():.4g} to {high.max():.4g}; name the task, whose range then counts"
         )
     return low.astype(np.float32), high.astype(np.float32)
+
+
+def _implied(wanted: ActionRange, own: ActionRange | None) -> bool:
+    """Whether actions that keep the data's own range, as they were found to, keep the one that is wanted."""
+    if own is None:
+        return False
+    # Of bounds up to 1 the check of the data allows for 1e-5, and of larger ones for as much of them.
+    small = np.abs(np.concatenate(own)).max(initial=0) <= 1
+    return bool(small and (own[0] >= wanted[0]).all() and (own[1] <= wanted[1]).all())
+
+
+def _keeps(actions: Array, low: Array, high: Array) -> bool:
+    return not ((actions < low - 1e-4).any() or (actions > high + 1e-4).any())

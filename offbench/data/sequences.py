@@ -15,10 +15,12 @@ import torch
 from jaxtyping import Float, Float64, Int, Int64, Shaped
 from torch import Tensor
 
+from offbench.basis.files import room_for
 from offbench.basis.shapes import Array
+from offbench.data.rows import blocks
 from offbench.data.scaling import SEQUENCE_STATE_EPSILON, ActionRange
 from offbench.data.trajectories import Trajectories
-from offbench.data.transitions import Transitions, check_vectors, checked_indices, row_of
+from offbench.data.transitions import Transitions, check_vectors, checked_indices, row_of, sent
 from offbench.errors import DataError
 
 
@@ -53,12 +55,13 @@ class Sequences:
     Attributes:
         observations, actions, rewards: the data's columns, as in `Transitions`.
         offsets: the first step of each episode and the number of steps at the end.
-        returns_to_go: summed in float64, over the scale.
+        returns_to_go: summed in float64, over the scale; of large data in a file that is gone with the view.
         context: K.
         scaling: what batches do to states and actions.
         transforms: what lies between data and learner as plain data, for the record of a run.
         observation_size, action_size: sizes of the vectors.
         device, dtype: of batches.
+        home, ahead: where the columns are, as in `Transitions`.
     """
 
     observations: Shaped[Tensor, "rows observation"]
@@ -77,8 +80,9 @@ class Sequences:
         action_range: ActionRange | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        home: str | torch.device | None = None,
     ) -> None:
-        """Index ``trajectories``, and move them to the device where that is not the CPU.
+        """Index ``trajectories``, and move them home where that is not the CPU.
 
         Args:
             trajectories: the data, with actions and rewards; observations and actions must be vectors.
@@ -87,8 +91,9 @@ class Sequences:
             episode_limit: most steps that an episode may have; any number if None.
             normalise_states: as in `Transitions`, as are all further arguments, with an epsilon of 1e-6 as in CORL.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
-            device: where the columns live.
+            device: where batches are wanted.
             dtype: of batches.
+            home: where the columns are kept, the device if None.
 
         Raises:
             DataError: no actions or rewards, no finished episode, one above the limit, or what `Transitions` refuses.
@@ -112,14 +117,16 @@ class Sequences:
             device,
             dtype,
             state_epsilon=SEQUENCE_STATE_EPSILON,
+            home=home,
         )
+        self.home, self.ahead = rows.home, rows.ahead
         self.observations, self.actions, self.rewards = rows.observations, rows.actions, rows.rewards
         self.observation_size, self.action_size = rows.observation_size, rows.action_size
         self.scaling, self.device, self.dtype, self.context = rows.scaling, rows.device, dtype, context
         self.transforms = rows.transforms + _describe(unfinished, return_scale)
-        self.offsets = torch.from_numpy(offsets.copy()).to(device)
-        to_go = returns_to_go(trajectories.rewards, offsets) / return_scale
-        self.returns_to_go = torch.from_numpy(to_go).to(device=device, dtype=dtype)
+        self.offsets = torch.from_numpy(offsets.copy()).to(self.home)
+        to_go = _scaled_to_go(trajectories.rewards, offsets, return_scale, dtype)
+        self.returns_to_go = torch.from_numpy(to_go).to(self.home)
         numbers = (self.scaling.mean, self.scaling.std, self.scaling.low, self.scaling.high)
         self._mean, self._std, self._low, self._high = (torch.tensor(n, dtype=dtype, device=device) for n in numbers)
 
@@ -136,22 +143,51 @@ class Sequences:
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> SequenceBatch:
         """The windows that begin at the steps ``indices``, scaled and in ``dtype``."""
+        rows = self.rows(indices)
+        return self.finished(rows if self.home == self.device else sent(rows, self.device))
+
+    def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
+        """What the columns hold of these windows, by its name in `SequenceBatch`: at home, and as it is there."""
+        indices = indices.to(self.home)
         first = indices.unsqueeze(-1).contiguous()
         episode = torch.searchsorted(self.offsets, first, right=True) - 1
         end = self.offsets[episode + 1]
-        window = first + torch.arange(self.context, device=self.device)
-        mask = (window < end).to(self.dtype)
+        window = first + torch.arange(self.context, device=self.home)
         steps = torch.minimum(window, end - 1)
-        states = (self.observations[steps + episode].to(self.dtype) - self._mean) / self._std
-        actions = 2 * (self.actions[steps].to(self.dtype) - self._low) / (self._high - self._low) - 1
+        return {
+            "observations": self.observations[steps + episode],
+            "actions": self.actions[steps],
+            "rewards": self.rewards[steps],
+            "returns_to_go": self.returns_to_go[steps],
+            "timesteps": window - self.offsets[episode],
+            "mask": window < end,
+        }
+
+    def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> SequenceBatch:
+        """The batch of such rows, which are on the device: scaled and in ``dtype``."""
+        mask = rows["mask"].to(self.dtype)
+        states = (rows["observations"].to(self.dtype) - self._mean) / self._std
+        actions = 2 * (rows["actions"].to(self.dtype) - self._low) / (self._high - self._low) - 1
         return SequenceBatch(
             observations=states * mask.unsqueeze(-1),
             actions=actions * mask.unsqueeze(-1),
-            rewards=self.rewards[steps].to(self.dtype) * mask,
-            returns_to_go=self.returns_to_go[steps] * mask,
-            timesteps=window - self.offsets[episode],
+            rewards=rows["rewards"].to(self.dtype) * mask,
+            returns_to_go=rows["returns_to_go"] * mask,
+            timesteps=rows["timesteps"],
             mask=mask,
         )
+
+
+def _scaled_to_go(rewards: Array, offsets: Array, scale: float, dtype: torch.dtype) -> Array:
+    """`returns_to_go` over the scale in ``dtype``; only a few episodes at a time are kept in float64."""
+    sums = room_for(int(offsets[-1]), np.float64 if dtype == torch.float64 else np.float32)
+    for first, last in blocks(offsets, _BLOCK):
+        start, stop = int(offsets[first]), int(offsets[last])
+        sums[start:stop] = returns_to_go(rewards[start:stop], offsets[first : last + 1] - start) / scale
+    return sums
+
+
+_BLOCK = 2**20  # steps
 
 
 def returns_to_go(rewards: Float[Array, " _"], offsets: Int64[Array, " bounds"]) -> Float64[Array, " steps"]:

@@ -294,4 +294,4 @@ def _renamed(trajectories: Trajectories, split: str, *remarks: str) -> Trajector
         earlier.pop("rewards", None)
     merged = _name(earlier | added)
     notes: Iterable[str] = (*provenance.notes, *remarks)
-    return replace(trajectories, provenance=replace(provenance, dataset=f"{dataset}?{merged}", notes=tuple(notes)))
+    return trajectories.told(replace(provenance, dataset=f"{dataset}?{merged}", notes=tuple(notes)))

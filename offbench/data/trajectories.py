@@ -15,8 +15,9 @@ bootstrap at its step and nothing else. Only the offsets end an episode, so that
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -24,7 +25,7 @@ import numpy as np
 # What stands above this folder, or above this file, is asked of the root, which looks it up when it is used.
 import offbench
 from offbench.basis.shapes import Array
-from offbench.data import by_step, describing, frames, rows, spaces
+from offbench.data import by_step, choosing, describing, frames, rows, spaces
 from offbench.data.digest import digest_of
 from offbench.data.provenance import Provenance as Provenance
 from offbench.data.rows import Seed, read_only
@@ -56,6 +57,7 @@ class Trajectories:
             the one before, and a last step that did not terminate is left out of transitions.
         action_range: (low, high), the bounds that actions are declared to keep.
         provenance: origin and remarks; not part of the digest.
+        known: the digest, where all of this was read and checked before and is not to be read again.
 
     Raises:
         DataError: lengths, dtypes, flags, bounds or values that contradict the layout.
@@ -71,12 +73,17 @@ class Trajectories:
     final_observations: Bool[Array, " episodes"] | None = None
     action_range: tuple[Shaped[Array, " action"], Shaped[Array, " action"]] | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    known: InitVar[str] = ""
+    _known: str = field(init=False, default="")
 
-    def __post_init__(self) -> None:
-        check_offsets(self.name, self.offsets)
+    def __post_init__(self, known: str) -> None:
+        if not known:
+            check_offsets(self.name, self.offsets)
         if self.final_observations is None:
             object.__setattr__(self, "final_observations", np.ones(len(self.offsets) - 1, dtype=bool))
-        check(self.name, self.columns(), self.action_range)
+        if not known:
+            check(self.name, self.columns(), self.action_range)
+        object.__setattr__(self, "_known", known)
         for name in _COLUMNS:
             object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "extras", {name: read_only(column) for name, column in self.extras.items()})
@@ -104,9 +111,7 @@ class Trajectories:
         """Undiscounted sums of rewards."""
         if self.rewards is None:
             raise DataError(f"{self.name} has no rewards, so its episodes have no returns")
-        if len(self) == 0:
-            return np.zeros(0)
-        return np.add.reduceat(np.asarray(self.rewards, dtype=np.float64), self.offsets[:-1])
+        return rows.returns_of(self.rewards, self.offsets)
 
     def columns(self) -> dict[str, Array]:
         """All columns by name; absent ones are left out, extras are named ``extras/<name>``."""
@@ -195,26 +200,7 @@ class Trajectories:
         """
         if isinstance(episodes, str):
             return np.array(by_step.column_of(self.columns(), episodes))
-        if isinstance(episodes, tuple):
-            episodes = list(episodes)
-        chosen = np.atleast_1d(np.arange(len(self))[episodes])
-        if chosen.ndim != 1:
-            raise IndexError(f"episodes are chosen by one row of numbers or flags, not by shape {chosen.shape}")
-        first, last = self.offsets[chosen], self.offsets[chosen + 1]
-        steps = rows.ranges(first, last)
-        observations = rows.ranges(first + chosen, last + chosen + 1)
-        assert self.final_observations is not None
-        return replace(
-            self,
-            observations=self.observations[observations],
-            offsets=np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64),
-            terminations=self.terminations[steps],
-            truncations=self.truncations[steps],
-            actions=None if self.actions is None else self.actions[steps],
-            rewards=None if self.rewards is None else self.rewards[steps],
-            extras={n: c[steps if len(c) == self.steps else observations] for n, c in self.extras.items()},
-            final_observations=self.final_observations[chosen],
-        )
+        return self._with(**choosing.episodes_of(self.columns(), choosing.numbers_of(episodes, len(self))))
 
     def __iter__(self) -> Iterator[Trajectories]:
         return (self[episode] for episode in range(len(self)))
@@ -280,7 +266,7 @@ class Trajectories:
             raise UnknownNameError(f"column of {self.name} that can be left out", min(wrong), can)
         gone: dict[str, Any] = {name: None for name in names if name in ("actions", "rewards")}
         gone |= {"action_range": None} if "actions" in names else {}
-        return replace(self, extras={n: c for n, c in self.extras.items() if n not in names}, **gone)
+        return self._with(extras={n: c for n, c in self.extras.items() if n not in names}, **gone)
 
     def concatenate(self, *others: Trajectories | Sequence[Trajectories]) -> Trajectories:
         """These episodes and then those of the others, as `offbench.concatenate` joins them; ``a + b`` for two."""
@@ -324,6 +310,8 @@ class Trajectories:
     @property
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes of all columns: equal content, equal digest."""
+        if self._known:
+            return self._known
         columns = self.columns()
         if self.action_range is not None:
             columns["action_low"], columns["action_high"] = self.action_range
@@ -331,8 +319,18 @@ class Trajectories:
 
     def noted(self, *notes: str, **origin: Any) -> Trajectories:
         """The same with further notes in the provenance, and with what is named replaced there."""
-        told = replace(self.provenance, notes=(*self.provenance.notes, *notes), **origin)
-        return replace(self, provenance=told)
+        return self.told(replace(self.provenance, notes=(*self.provenance.notes, *notes), **origin))
+
+    def told(self, provenance: Provenance) -> Trajectories:
+        """The same with this provenance."""
+        return self._with(self._known, provenance=provenance)
+
+    def _with(self, known: str = "", **parts: Any) -> Trajectories:
+        """The same with parts that need no check, being made of what was checked."""
+        made = copy.copy(self)
+        for name, part in (parts | {"_known": known}).items():
+            object.__setattr__(made, name, read_only(part) if isinstance(part, np.ndarray) else part)
+        return made
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from offbench.basis.shapes import Array
 from offbench.data.frames import shared_tensor
+from offbench.data.rows import Usable
 from offbench.data.scaling import STATE_EPSILON, ActionRange, RewardTransform, Scaling
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
@@ -42,6 +43,9 @@ class Batch(NamedTuple):
 class Transitions:
     """All usable steps of a dataset. On a CPU the columns are the data's own: those of a mapped file stay mapped.
 
+    Columns that are larger than a device stay at home, on the host. A batch is then gathered there and copied, or,
+    where it is known what comes next, gathered ahead: `rows` and `finished` are the two halves of `batch`.
+
     A step is usable if its next observation is known or not needed: the last step of an episode that did not
     terminate and whose final observation was not recorded is left out. With ``next_actions`` the last step of every
     episode that did not terminate is, for no action follows it.
@@ -51,21 +55,20 @@ class Transitions:
         actions: empty where the data has none.
         rewards: zero where the data has none.
         terminations: where the bootstrap stops.
-        sources: row of ``observations`` with the state; the row after it holds the next state.
-        steps: row of the other columns; None where all steps are usable.
+        usable: which steps these are.
         next_actions: whether batches have them.
         scaling: what batches do to states, actions and rewards.
         transforms: the same as plain data, for the record of a run.
         observation_size, action_size: sizes of the vectors.
         device, dtype: of batches.
+        home: where the columns are.
+        ahead: whether batches are to be gathered ahead of the device.
     """
 
     observations: Shaped[Tensor, "rows observation"]
     actions: Shaped[Tensor, "steps action"]
     rewards: Float[Tensor, " steps"]
     terminations: Bool[Tensor, " steps"]
-    sources: Int[Tensor, " transitions"]
-    steps: Int[Tensor, " transitions"] | None
 
     def __init__(
         self,
@@ -78,8 +81,9 @@ class Transitions:
         next_actions: bool = False,
         top_fraction: float = 1.0,
         state_epsilon: float = STATE_EPSILON,
+        home: str | torch.device | None = None,
     ) -> None:
-        """Index ``trajectories``, and move them to the device where that is not the CPU.
+        """Index ``trajectories``, and move them home where that is not the CPU.
 
         Args:
             trajectories: the data; observations and actions must be vectors.
@@ -88,11 +92,12 @@ class Transitions:
             reward_transform: "return_range" multiplies by 1000 / (highest - lowest return of a finished episode),
                 "minus_one" subtracts 1, "times_10_minus_5" and "times_100" do what they say.
             action_range: (low, high) of the task's actions; the range declared by the data if None.
-            device: where the columns live.
+            device: where batches are wanted.
             dtype: of batches.
             next_actions: give batches the data's next action.
             top_fraction: share of the episodes that are kept, those of highest return (``Trajectories.best``).
             state_epsilon: see ``normalise_states``.
+            home: where the columns are kept; the device if None, else batches are to be gathered ahead of it.
 
         Raises:
             DataError: no usable step, observations or actions that are no vectors, an unknown or too narrow action
@@ -100,18 +105,19 @@ class Transitions:
         """
         t = trajectories if top_fraction == 1 else trajectories.best(top_fraction)
         check_vectors(t, "transitions")
-        sources, steps = _usable(t, next_actions)
-        if len(sources) == 0:
+        self.usable = _usable(t, next_actions)
+        if len(self.usable) == 0:
             lacking = "a second action" if next_actions else "its final observation"
             raise DataError(f"the dataset has no usable transition; every episode ends without {lacking}")
         self.device, self.dtype = torch.device(device), dtype
-        self.scaling = Scaling.of(t, sources, normalise_states, reward_transform, action_range, state_epsilon)
+        self.home, self.ahead = torch.device(device if home is None else home), home is not None
+        self.scaling = Scaling.of(t, self.usable, normalise_states, reward_transform, action_range, state_epsilon)
         self.transforms = self.scaling.transforms(normalise_states, reward_transform)
         if top_fraction != 1:
             kept = {"name": "best_episodes", "fraction": top_fraction, "episodes": len(t)}
             self.transforms.insert(0, kept | {"lowest_return": float(t.returns.min())})
         self.next_actions = next_actions
-        self.sources, self.steps = self._tensor(sources), None if steps is None else self._tensor(steps)
+        self._first, self._skipped = self._tensor(self.usable.first), self._tensor(self.usable.skipped)
         self.observations, self.terminations = self._tensor(t.observations), self._tensor(t.terminations)
         self.actions = self._tensor(np.zeros((t.steps, 0), np.float32) if t.actions is None else t.actions)
         self.rewards = self._tensor(np.zeros(1, np.float32) if t.rewards is None else t.rewards).expand(t.steps)
@@ -125,13 +131,22 @@ class Transitions:
 
     @property
     def first_steps(self) -> Int64[Tensor, " episodes"]:
-        """Indices of the usable steps that begin an episode."""
-        t = self._trajectories
-        begins = self._tensor(t.offsets[:-1] + np.arange(len(t)))
-        return torch.isin(self.sources, begins).nonzero()[:, 0]
+        """Indices of the usable steps that begin an episode, on the device."""
+        first = self.usable.first
+        return torch.from_numpy(first[:-1][np.diff(first) > 0]).to(self.device)
+
+    @property
+    def sources(self) -> Int64[Tensor, " transitions"]:
+        """The row of ``observations`` with the state of each transition, 8 bytes each; the row after has the next."""
+        return self._places(torch.arange(len(self), device=self.home))[1]
+
+    @property
+    def steps(self) -> Int64[Tensor, " transitions"] | None:
+        """The row of the other columns of each transition, 8 bytes each; None where all steps are usable."""
+        return None if self.usable.all else self._places(torch.arange(len(self), device=self.home))[0]
 
     def __len__(self) -> int:
-        return len(self.sources)
+        return len(self.usable)
 
     @property
     def extras(self) -> Collection[str]:
@@ -145,11 +160,8 @@ class Transitions:
             KeyError: there is none of that name.
         """
         column = self._trajectories.extras[name]
-        if len(column) == len(self.observations):
-            rows = self.sources[indices]
-        else:
-            rows = indices if self.steps is None else self.steps[indices]
-        found: Array = column[rows.cpu().numpy()]
+        steps, sources = self._places(indices.to(self.home))
+        found: Array = column[(sources if len(column) == len(self.observations) else steps).cpu().numpy()]
         return found
 
     def __getitem__(self, index: int | list[int] | Int[Tensor, " transitions"]) -> dict[str, Tensor]:
@@ -162,41 +174,64 @@ class Transitions:
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> Batch:
         """The transitions at ``indices``, scaled and in ``dtype``."""
-        sources = self.sources[indices]
-        steps = indices if self.steps is None else self.steps[indices]
+        rows = self.rows(indices)
+        return self.finished(rows if self.home == self.device else sent(rows, self.device))
+
+    def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
+        """What the columns hold of the transitions at ``indices``, by names of `Batch`: at home, and as it is there."""
+        steps, sources = self._places(indices.to(self.home))
+        rows = {
+            "observations": self.observations[sources],
+            "actions": self.actions[steps],
+            "rewards": self.rewards[steps],
+            "next_observations": self.observations[sources + 1],
+            "terminations": self.terminations[steps],
+        }
+        if self.next_actions:
+            rows["next_actions"] = self.actions[(steps + 1).clamp(max=len(self.actions) - 1)]
+        return rows
+
+    def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> Batch:
+        """The batch of such rows, which are on the device: scaled and in ``dtype``."""
         batch = Batch(
-            observations=self._scaled_states(sources),
-            actions=self._scaled_actions(steps),
-            rewards=self._scaled_rewards(steps),
-            next_observations=self._scaled_states(sources + 1),
-            terminations=self.terminations[steps].to(self.dtype),
+            observations=self._scaled_states(rows["observations"]),
+            actions=self._scaled_actions(rows["actions"]),
+            rewards=self._scaled_rewards(rows["rewards"]),
+            next_observations=self._scaled_states(rows["next_observations"]),
+            terminations=rows["terminations"].to(self.dtype),
         )
         if not self.next_actions:
             return batch
-        following = self._scaled_actions((steps + 1).clamp(max=len(self.actions) - 1))
+        following = self._scaled_actions(rows["next_actions"])
         return batch._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
+
+    def _places(self, indices: Int[Tensor, " *chosen"]) -> tuple[Int[Tensor, " *chosen"], Int64[Tensor, " *chosen"]]:
+        """Of the transitions at ``indices`` the steps, and the rows of ``observations`` that they act from."""
+        episodes = torch.searchsorted(self._first, indices.contiguous(), right=True) - 1
+        steps = indices if self.usable.all else indices + self._skipped[episodes]
+        return steps, steps + episodes
 
     def rescale(self, scaling: Scaling, normalise_states: bool, reward_transform: RewardTransform) -> None:
         """Scale batches otherwise, as where these are a part of the data that a learner sees."""
         self.scaling, self.transforms = scaling, scaling.transforms(normalise_states, reward_transform)
         self._numbers = self._changing_numbers()
 
-    def _scaled_states(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch observation"]:
-        states = self.observations[rows].to(self.dtype)
+    def _scaled_states(self, rows: Shaped[Tensor, "*chosen observation"]) -> Float[Tensor, "*chosen observation"]:
+        states = rows.to(self.dtype)
         if "normalise_states" not in self._numbers:
             return states
         mean, std = self._numbers["normalise_states"]
         return (states - mean) / std
 
-    def _scaled_actions(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch action"]:
-        actions = self.actions[rows].to(self.dtype)
-        if "scale_actions" not in self._numbers:
+    def _scaled_actions(self, rows: Shaped[Tensor, "*chosen action"]) -> Float[Tensor, "*chosen action"]:
+        actions = rows.to(self.dtype)
+        if "scale_actions" not in self._numbers or not self.action_size:  # a part without actions has their range
             return actions
         low, high = self._numbers["scale_actions"]
         return 2 * (actions - low) / (high - low) - 1
 
-    def _scaled_rewards(self, rows: Int[Tensor, "seeds batch"]) -> Float[Tensor, "seeds batch"]:
-        rewards = self.rewards[rows].to(self.dtype)
+    def _scaled_rewards(self, rows: Shaped[Tensor, " *chosen"]) -> Float[Tensor, " *chosen"]:
+        rewards = rows.to(self.dtype)
         if "transform_rewards" not in self._numbers:
             return rewards
         scale, shift = self._numbers["transform_rewards"]
@@ -211,11 +246,16 @@ class Transitions:
             "transform_rewards": (np.array(s.reward_scale), np.array(s.reward_shift)),
         }
         names = [step["name"] for step in self.transforms if step["name"] in pairs]
-        return {name: [self._tensor(number).to(self.dtype) for number in pairs[name]] for name in names}
+        return {name: [shared_tensor(number).to(self.device, self.dtype) for number in pairs[name]] for name in names}
 
     def _tensor(self, column: Array) -> Tensor:
-        """The column on the device, and on a CPU the very same memory."""
-        return shared_tensor(column).to(self.device)
+        """The column at home, and on a CPU the very same memory."""
+        return shared_tensor(column).to(self.home)
+
+
+def sent(rows: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The rows on the device."""
+    return {name: values.to(device) for name, values in rows.items()}
 
 
 def checked_indices(index: int | list[int] | Int[Tensor, " transitions"], count: int) -> Int[Tensor, " *transitions"]:
@@ -247,17 +287,8 @@ def check_vectors(t: Trajectories, wanted: str) -> None:
             )
 
 
-def _usable(
-    t: Trajectories, next_actions: bool
-) -> tuple[Int[Array, " transitions"], Int[Array, " transitions"] | None]:
-    """Of each usable step the row of its state among the observations, and its own number, None if all are usable."""
+def _usable(t: Trajectories, next_actions: bool) -> Usable:
+    """The steps whose next observation, and next action where that is asked for, is known or not needed."""
     assert t.final_observations is not None
-    size = np.int32 if len(t.observations) < 2**31 else np.int64  # half the memory, where it holds all numbers
-    sources = np.arange(t.steps, dtype=size) + np.repeat(np.arange(len(t), dtype=size), t.lengths)
-    last = t.offsets[1:] - 1
     known = t.final_observations & (not next_actions)
-    lost = last[~(known | t.terminations[last])]
-    if len(lost) == 0:
-        return sources, None
-    steps = np.delete(np.arange(t.steps, dtype=size), lost)
-    return sources[steps], steps
+    return Usable.of(t.offsets, ~(known | t.terminations[t.offsets[1:] - 1]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ def _check_values(name: str, column: str, values: Array) -> None:
     if values.dtype.kind not in allowed:
         raise DataError(f"{column} of {name} has dtype {values.dtype}; it must be {_KIND_NAMES[allowed]}")
     if values.dtype.kind == "f" and not _surely_finite(values):
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        axes = tuple(range(1, values.ndim))
+        bad = _rows_where(values, lambda block: ~np.isfinite(block).all(axis=axes))
         if len(bad):
             raise DataError(f"{column} of {name} has NaN or infinite values in {len(bad)} rows, first in row {bad[0]}")
 
@@ -76,6 +78,14 @@ def _surely_finite(column: Array) -> bool:
         return bool(np.isfinite(np.dot(flat, flat)))
 
 
+def _rows_where(column: Array, wrong: Callable[[Array], Any]) -> Array:
+    """The rows of which ``wrong`` says so, a block at a time, so that columns larger than memory are looked at."""
+    size = max(1, _BLOCK * len(column) // max(1, column.nbytes))
+    found = [first + np.flatnonzero(wrong(column[first : first + size])) for first in range(0, len(column), size)]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+_BLOCK = 2**24  # bytes
 _KIND_NAMES = {"b": "bool", "f": "floating point", "i": "integer", "fiub": "a number or bool"}
 
 
@@ -84,14 +94,13 @@ def _check_ends(name: str, offsets: Array, terminations: Array, truncations: Arr
     for column, flags in (("terminations", terminations), ("truncations", truncations)):
         if flags.ndim != 1:
             raise DataError(f"{column} of {name} have shape {flags.shape}; one flag a step would be right")
-    inside = np.ones(int(offsets[-1]), dtype=bool)
-    inside[offsets[1:] - 1] = False
-    wrong = np.flatnonzero(truncations & inside)
+    truncated = np.flatnonzero(truncations)
+    wrong = np.setdiff1d(truncated, offsets[1:] - 1, assume_unique=True)
     if len(wrong):
         raise DataError(
             f"truncations of {name} mark step {wrong[0]}, inside an episode; only a last step may carry the flag"
         )
-    both = np.flatnonzero(terminations & truncations)
+    both = truncated[terminations[truncated]]
     if len(both):
         raise DataError(
             f"step {both[0]} of {name} is both terminated and truncated; keep the termination if the task ended"
@@ -114,7 +123,8 @@ def _check_actions(name: str, actions: Array, low: Array, high: Array) -> None:
     # Extremes over all components cost a hundredth of those of each, and settle the usual case of one range for all.
     if actions.min() >= lowest.max() and actions.max() <= highest.min():
         return
-    bad = np.flatnonzero(((actions < lowest) | (actions > highest)).any(axis=tuple(range(1, actions.ndim))))
+    axes = tuple(range(1, actions.ndim))
+    bad = _rows_where(actions, lambda block: ((block < lowest) | (block > highest)).any(axis=axes))
     if len(bad):
         raise DataError(
             f"action {bad[0]} of {name} is {actions[bad[0]].tolist()}, outside the declared range "

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from offbench.basis.files import cache_folder, clear_unfinished, identity
+from offbench.basis.known import keep_known
 from offbench.basis.locks import locked
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError, OffbenchError
@@ -51,7 +52,7 @@ def cached(
         state = identity(source or path)
     except OSError:
         return read(path)
-    place = _place(path, folder)
+    place = place_of(path, folder)
     stamp = json.dumps({"path": os.path.abspath(path), "identity": state, "options": options}, sort_keys=True)
     found = _load(place, stamp)
     if found is not None:
@@ -64,13 +65,42 @@ def cached(
     return trajectories
 
 
-def _place(path: Path, folder: Path | None) -> Path:
+def kept(paths: Sequence[Path], build: Callable[[Path, dict[str, str]], str], options: str) -> Trajectories:
+    """What is made of several files, kept as one native file as long as none of them changes.
+
+    Args:
+        paths: the files, in their order.
+        build: writes the native file in this place, with these further entries in its metadata, and gives its digest.
+        options: whatever else the result depends on.
+
+    Raises:
+        OffbenchError, OSError: it cannot be written.
+    """
+    absolute = [os.path.abspath(path) for path in paths]
+    place = _named("\0".join(absolute), cache_folder() / "files")
+    states = [[path, identity(Path(path))] for path in absolute]
+    stamp = json.dumps({"paths": states, "options": options}, sort_keys=True)
+    if (found := _load(place, stamp)) is not None:
+        return found
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_suffix(".lock")):
+        if (found := _load(place, stamp)) is None:  # another process may have made it meanwhile
+            written = _now()
+            _date(place, written, build(place, {"source": stamp, "written": written}))
+            found = native.load(place)
+    return found
+
+
+def place_of(path: Path, folder: Path | None) -> Path:
     """Where the cache of a source is."""
     absolute, own = Path(os.path.abspath(path)), cache_folder()
     if folder is None and absolute.is_relative_to(os.path.abspath(own)):
         return absolute.with_name(absolute.name + native.SUFFIX)
-    name = hashlib.sha256(os.fsencode(absolute)).hexdigest() + native.SUFFIX
-    return (own / "files" if folder is None else folder) / name
+    return _named(absolute, own / "files" if folder is None else folder)
+
+
+def _named(source: Path | str, folder: Path) -> Path:
+    return folder / (hashlib.sha256(os.fsencode(source)).hexdigest() + native.SUFFIX)
 
 
 def _load(place: Path, stamp: str) -> Trajectories | None:
@@ -82,24 +112,29 @@ def _load(place: Path, stamp: str) -> Trajectories | None:
         if metadata.get("written", "") + 9 * "0" != str(place.stat().st_mtime_ns):
             if trajectories.digest != metadata.get("digest"):
                 return None
-            _date(place, metadata.get("written", ""))
+            _date(place, metadata.get("written", ""), trajectories.digest)
         return trajectories
     except (DataError, OSError):
         return None
 
 
 def _write(trajectories: Trajectories, place: Path, stamp: str) -> None:
-    written = str(int(time.time()) // _COARSE * _COARSE)
+    written = _now()
     with ExitStack() as held:
         with suppress(OSError):  # a folder without locks has caches as well
             place.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(place.with_name(f"{place.name}.lock")))
             clear_unfinished(place)
-        native.write(trajectories, place, {"source": stamp, "written": written})
-        _date(place, written)
+        digest = native.write(trajectories, place, {"source": stamp, "written": written})
+        _date(place, written, digest)
 
 
-def _date(place: Path, written: str) -> None:
+def _now() -> str:
+    return str(int(time.time()) // _COARSE * _COARSE)
+
+
+def _date(place: Path, written: str, digest: str) -> None:
     """Set the time of a cache file's last change to what is written in it; where that fails, its digest is compared."""
     with suppress(OSError, ValueError):
         os.utime(place, (int(written), int(written)))
+    keep_known(place, digest)

@@ -20,8 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from offbench.basis.known import LARGE, keep_known, known_digest
+from offbench.basis.plain import plain
 from offbench.basis.shapes import Array
-from offbench.basis.tensors import little_endian, map_tensors, write_tensors
+from offbench.basis.streams import tell
+from offbench.basis.tensors import Pieces, map_tensors, write_tensors
+from offbench.data.digest import digest_of
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import DataError
 from offbench.formats.source import Source
@@ -30,6 +34,7 @@ FORMAT, PREFERENCES = "offbench-trajectories", "offbench-preferences"
 VERSION = "1"
 SUFFIX = ".offbench"
 
+_LONG = 2**32  # bytes, which take a while to be read
 _REQUIRED = {"observations", "offsets", "terminations", "truncations", "final_observations"}
 _OPTIONAL = {"actions", "rewards"}
 _RANGE = {"action_low", "action_high"}
@@ -58,6 +63,9 @@ def save(trajectories: Trajectories, path: Path | str) -> None:
 def load(path: Path | str, verify: bool = False) -> Trajectories:
     """The trajectories of a native file. Columns are read-only views of the mapped file: no copy, shared by processes.
 
+    A large file is read through once, to be checked and compared with its recorded digest, and not again until it
+    changes.
+
     Args:
         path: the file.
         verify: whether to compare the content with the recorded digest, which reads all of it.
@@ -70,16 +78,27 @@ def load(path: Path | str, verify: bool = False) -> Trajectories:
 
 def load_with_metadata(path: Path, verify: bool = False) -> tuple[Trajectories, dict[str, str]]:
     """(what `load` gives, the metadata of the file)."""
-    columns, metadata = _map(path)
-    trajectories = _build(path, columns, read_provenance(path, metadata))
-    if verify and trajectories.digest != metadata.get("digest"):
-        raise DataError(f"the content of {path} does not have the recorded digest; it was damaged, so write it anew")
+    known = "" if verify else known_digest(path)
+    columns, metadata = map_tensors(path, FORMAT, VERSION, "trajectories", known=bool(known))
+    provenance = read_provenance(path, metadata)
+    if not known and path.stat().st_size >= _LONG:
+        size = f"{path.stat().st_size / 1e9:,.0f} GB"
+        tell(f"{plain(path)} is new here: all its {size} are read once, to be checked")
+    trajectories = _build(path, columns, provenance, known)
+    if verify or (not known and path.stat().st_size >= LARGE):
+        digest = trajectories.digest
+        if digest != metadata.get("digest"):
+            raise DataError(
+                f"the content of {path} does not have the recorded digest; it was damaged, so write it anew"
+            )
+        keep_known(path, digest)
+        trajectories = _build(path, columns, provenance, digest)
     return trajectories, metadata
 
 
 def recorded_digest(path: Path) -> str | None:
     """The digest that a native file was written with; raises DataError where it is none."""
-    return _map(path)[1].get("digest")
+    return map_tensors(path, FORMAT, VERSION, "trajectories", known=True)[1].get("digest")
 
 
 def file_of(trajectories: Trajectories, digest: str) -> Path | None:
@@ -99,29 +118,49 @@ def file_of(trajectories: Trajectories, digest: str) -> Path | None:
 # -------------------------------------------------------------------- writing
 
 
-def write(trajectories: Trajectories, path: Path, more: Mapping[str, str]) -> None:
-    """Write one native file with more entries in its metadata; raises as `save` does."""
-    columns = trajectories.columns()
+def write(trajectories: Trajectories, path: Path, more: Mapping[str, str]) -> str:
+    """Write one native file with more entries in its metadata and return the digest; raises as `save` does."""
+    columns: dict[str, Array | Pieces] = dict(trajectories.columns())
     if trajectories.action_range is not None:
         columns["action_low"], columns["action_high"] = trajectories.action_range
-    columns = little_endian(columns)
+    return write_columns(columns, trajectories.provenance, path, more, trajectories.digest)
+
+
+def write_columns(
+    columns: Mapping[str, Array | Pieces], provenance: Provenance, path: Path, more: Mapping[str, str], digest: str = ""
+) -> str:
+    """Write checked columns, some of them in pieces that follow one another, as one native file.
+
+    Args:
+        columns: those of `Trajectories.columns`, and ``action_low`` and ``action_high`` where a range is declared.
+        provenance: of all of them.
+        path: the file.
+        more: further entries of its metadata.
+        digest: of the columns, where it is known; else they are read for it.
+
+    Returns:
+        The digest.
+
+    Raises:
+        DataError: a column has a dtype that the format lacks.
+        OffbenchError: the file cannot be written.
+    """
+    digest = digest or digest_of(columns)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "digest": trajectories.digest,
-        "provenance": json.dumps(asdict(trajectories.provenance), sort_keys=True),
+        "digest": digest,
+        "provenance": json.dumps(asdict(provenance), sort_keys=True),
     }
     write_tensors(path, columns, metadata | dict(more))
+    keep_known(path, digest)
+    return digest
 
 
 # -------------------------------------------------------------------- loading
 
 
-def _map(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    return map_tensors(path, FORMAT, VERSION, "trajectories")
-
-
-def _build(path: Path, columns: dict[str, Array], provenance: Provenance) -> Trajectories:
+def _build(path: Path, columns: dict[str, Array], provenance: Provenance, known: str) -> Trajectories:
     extras = {name.removeprefix("extras/"): columns[name] for name in columns if name.startswith("extras/")}
     names = {name for name in columns if not name.startswith("extras/")}
     wrong = names - _REQUIRED - _OPTIONAL - _RANGE
@@ -133,7 +172,7 @@ def _build(path: Path, columns: dict[str, Array], provenance: Provenance) -> Tra
     action_range = (columns["action_low"], columns["action_high"]) if names >= _RANGE else None
     named: dict[str, Any] = {name: columns[name] for name in names - _RANGE}
     try:
-        return Trajectories(**named, extras=extras, action_range=action_range, provenance=provenance)
+        return Trajectories(**named, extras=extras, action_range=action_range, provenance=provenance, known=known)
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
 

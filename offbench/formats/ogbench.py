@@ -1,4 +1,4 @@
-"""Reading OGBench's ``.npz`` files, by one file or by the folder of many that its largest datasets are.
+"""Reading OGBench's ``.npz`` files; `offbench.formats.shards` joins the many that its largest datasets are.
 
 Layout (Park et al. 2025, "OGBench: Benchmarking Offline Goal-Conditioned RL", https://arxiv.org/abs/2410.20092, and the
 package's loader, https://github.com/seohongpark/ogbench), T+1 rows an episode of T steps::
@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from offbench.basis.shapes import Array
-from offbench.data.concatenation import concatenate
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
 from offbench.formats.npz import read_arrays
@@ -32,18 +31,14 @@ _KIND = "an .npz file of OGBench"
 _NEEDED = {"observations", "actions", "terminals"}
 _STATES = ("qpos", "qvel", "button_states", "oracle_reps")
 _KNOWN = _NEEDED | {*_STATES, "next_observations"}
-_VALIDATION = "-val"
 
 
 def recognises(source: Source) -> bool:
-    """Whether it is an OGBench file, or a folder of such files.
+    """Whether it is an OGBench file.
 
     Its columns are few, without rewards, and its episodes are of one length to the last row: where a file of others has
     no rewards either, its episodes seldom are.
     """
-    if source.is_folder:
-        files = _parts(source.path, source.names)
-        return bool(files) and recognises(Source(files[0]))
     names = {name.removesuffix(".npy") for name in source.names}
     if not _NEEDED <= names <= _KNOWN:
         return False
@@ -55,47 +50,14 @@ def recognises(source: Source) -> bool:
 
 
 def read_ogbench(path: Path | str) -> Trajectories:
-    """The trajectories of an OGBench file or folder of files.
+    """The trajectories of an OGBench file.
 
     Every end is a truncation. Simulator states become extras, of T+1 rows an episode where the file has them.
 
-    Args:
-        path: the file, or a folder, whose files are joined by name; those called ``-val``, which OGBench keeps for
-            validation, are left out of it.
-
     Raises:
-        DataError: a file is missing, damaged, or has no rows; there is none in the folder.
+        DataError: the file is missing, damaged, or has no rows.
     """
     path = Path(path)
-    if not path.is_dir():
-        return _read_file(path)
-    files = _parts(path, tuple(sorted(entry.name for entry in path.iterdir())))
-    if not files:
-        raise DataError(f"{path} has no .npz file of OGBench; the folder of a dataset would be right")
-    whole = concatenate([_read_file(each) for each in files])
-    left = sum(1 for entry in path.iterdir() if entry.stem.endswith(_VALIDATION))
-    told = f"{len(files)} files are joined" + (f"; {left} of validation are left out" if left else "")
-    return whole.noted(told, dataset=str(path))
-
-
-def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]] | None:
-    """(columns, extras) as they lie in the file, with ``is_last`` for what it calls terminals; None for a folder."""
-    if path.is_dir():
-        return None
-    arrays = read_arrays(path, _KIND)
-    columns = {name: arrays.pop(name) for name in (*ROW_COLUMNS,) if name in arrays}
-    ends = "ends" if "next_observations" in columns else "is_last"
-    if "terminals" in columns:
-        columns[ends] = columns.pop("terminals")
-    return columns, arrays
-
-
-def _parts(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    files = [folder / name for name in names if name.endswith(".npz")]
-    return [file for file in files if not file.stem.endswith(_VALIDATION)]
-
-
-def _read_file(path: Path) -> Trajectories:
     arrays = read_arrays(path, _KIND)
     absent = sorted(_NEEDED - arrays.keys())
     if absent:
@@ -119,3 +81,13 @@ def _read_file(path: Path) -> Trajectories:
         columns |= {"next_observations": arrays["next_observations"], "ends": last}
         return from_rows(path, columns, states, notes, action_range=bounds)
     return from_state_rows(path, columns, states, last, None, notes, bounds)
+
+
+def raw_rows(path: Path) -> tuple[dict[str, Array], dict[str, Array]]:
+    """(columns, extras) as they lie in the file, with ``is_last`` for what it calls terminals."""
+    arrays = read_arrays(path, _KIND)
+    columns = {name: arrays.pop(name) for name in (*ROW_COLUMNS,) if name in arrays}
+    ends = "ends" if "next_observations" in columns else "is_last"
+    if "terminals" in columns:
+        columns[ends] = columns.pop("terminals")
+    return columns, arrays

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from offbench.basis.shapes import Array
-from offbench.basis.tensors import little_endian, map_tensors, write_tensors
+from offbench.basis.tensors import map_tensors, write_tensors
 from offbench.data.preferences import Preferences
 from offbench.data.segments import Segments
 from offbench.data.trajectories import Provenance
@@ -35,7 +35,7 @@ def save(preferences: Preferences, path: Path | str) -> None:
     """
     provenance = json.dumps(asdict(preferences.provenance), sort_keys=True)
     metadata = {"format": FORMAT, "version": VERSION, "digest": preferences.digest, "provenance": provenance}
-    write_tensors(Path(path), little_endian(preferences.columns()), metadata)
+    write_tensors(Path(path), preferences.columns(), metadata)
 
 
 def load(path: Path | str, verify: bool = False) -> Preferences:

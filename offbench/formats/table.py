@@ -196,7 +196,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         name="ogbench",
         title="an .npz file of OGBench",
-        containers=("zip", "folder"),
+        containers=("zip",),
         recognises="offbench.formats.ogbench:recognises",
         reader="offbench.formats.ogbench:read_ogbench",
         suffixes=(".npz",),
@@ -233,11 +233,17 @@ def recognise(path: Path | str) -> Format:
     Raises:
         DataError: it is missing, damaged, or of no format in the table; the message says what it is and what to do.
     """
+    found = recognised(path)
+    if found is not None:
+        return found
+    titles = [each.title for each in FORMATS if each.content == "trajectories"]
+    raise DataError(explain(Source(Path(path)), suffixes(), titles))
+
+
+def recognised(path: Path | str) -> Format | None:
+    """`recognise`, or None where it is of no format in the table."""
     source = Source(Path(path))
-    for each in FORMATS:
-        if each.holds(source):
-            return each
-    raise DataError(explain(source, suffixes(), [each.title for each in FORMATS if each.content == "trajectories"]))
+    return next((each for each in FORMATS if each.holds(source)), None)
 
 
 def named(name: str) -> Format:

@@ -187,7 +187,7 @@ def _other_folder(source: Source, suffixes: tuple[str, ...]) -> str:
     # A cache of x.hdf5 is no dataset beside it.
     files = [name for name in found if name.rpartition(".")[0] not in found and (source.path / name).is_file()]
     if files:
-        joined = "; several are joined by offbench.concatenate" if len(files) > 1 else ""
+        joined = "; several are joined by offbench.concatenate, or, numbered, as one dataset" if len(files) > 1 else ""
         return f"{source.path} is a folder with files of data, {listed(files)}; name one of them{joined}"
     what = f"is a folder that holds {listed(source.names)}" if source.names else "is an empty folder"
     return f"{source.path} {what}; the folder of a Minari dataset, which has data/metadata.json, would be right"

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from offbench.basis.shapes import Array
 from offbench.data.motion import motion
 from offbench.data.trajectories import Trajectories
 from offbench.lint.findings import Finding, TaskFacts, place
 
 _LEAST_EPISODES = 5  # that end in one step before a clock is suspected
+# Of data larger than that, jumps are looked for in so many of their rows.
+_MANY_ROWS, _SOME_ROWS, _SOME_BYTES = 2**24, 2**22, 2**28
 
 
 def lint_ends(trajectories: Trajectories, task: TaskFacts | None = None) -> list[Finding]:
@@ -94,8 +97,10 @@ def _terminations_inside(t: Trajectories) -> Iterator[Finding]:
         yield Finding("note", "terminations-inside", text, len(inside), int(inside[0]))
 
 
-def _jumps(t: Trajectories) -> Iterator[Finding]:
+def _jumps(whole: Trajectories) -> Iterator[Finding]:
     """Steps inside episodes that move farther than any step does: an end that nothing marks, or a teleport."""
+    chosen = _looked_at(whole)
+    t = whole if len(chosen) == len(whole) else whole[chosen]
     inside = np.ones(len(t.observations) - 1, dtype=bool)
     inside[t.offsets[1:-1] + np.arange(len(t) - 1)] = False  # from a final observation to the next episode
     last = t.offsets[1:] - 1
@@ -107,9 +112,20 @@ def _jumps(t: Trajectories) -> Iterator[Finding]:
     if len(jumps):
         episodes = np.searchsorted(t.offsets[1:] + np.arange(1, len(t) + 1), jumps, side="right")
         row = int(jumps[0] - episodes[0])
+        row += int(whole.offsets[chosen[episodes[0]]] - t.offsets[episodes[0]])
+        some = "" if t is whole else f"of {len(t):,} of {len(whole):,} episodes that were looked at, "
         text = (
-            f"{len(jumps)} steps inside episodes move at least {moved.far[jumps].min():.1f} times as far as steps do, "
-            f"first {place(t, row)}; if the environment was reset there, an end of the episode is missing, and a "
-            "learner sees the jump as a step"
+            f"{some}{len(jumps)} steps inside episodes move at least {moved.far[jumps].min():.1f} times as far as "
+            f"steps do, first {place(whole, row)}; if the environment was reset there, an end of the episode is "
+            "missing, and a learner sees the jump as a step"
         )
         yield Finding("warning", "jump-inside-episode", text, len(jumps), row)
+
+
+def _looked_at(t: Trajectories) -> Array:
+    """The episodes in which jumps are looked for: all, or of many evenly spaced ones."""
+    rows = len(t.observations)
+    if rows <= _MANY_ROWS:
+        return np.arange(len(t))
+    few = min(_SOME_ROWS, _SOME_BYTES * rows // max(1, t.observations.nbytes))
+    return np.unique(np.linspace(0, len(t) - 1, max(1, len(t) * few // rows)).astype(np.int64))

@@ -15,7 +15,7 @@ import numpy as np
 from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.errors import DataError
-from offbench.formats import table
+from offbench.formats import shards, table
 from offbench.formats.row_ends import end_flags, jump_mask, unmasked
 from offbench.formats.row_names import FLAGS
 from offbench.formats.rows import from_rows, usable_infos
@@ -35,6 +35,8 @@ def lint_file(path: Path | str, task: TaskFacts | None = None, reader: str | Non
         DataError: it is missing, of another kind, or damaged.
     """
     path = Path(path)
+    if reader is None and shards.files_of(path):
+        return lint(shards.load(path), task)
     found = table.named(reader) if reader else table.recognise(path)
     rows = found.raw_rows(path)
     if rows is None:

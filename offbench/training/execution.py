@@ -59,7 +59,9 @@ def measured(found: type[Algorithm], config: object, view: View, options: Option
         group.advance(period, 2 * period)  # before the first update branches may be rolled out, which is no update
         started = time.perf_counter()
         group.advance(2 * period, 4 * period)
-    return Cost((time.perf_counter() - started) / (2 * period), state, updates)
+        seconds = (time.perf_counter() - started) / (2 * period)
+    group.close()
+    return Cost(seconds, state, updates)
 
 
 def state_bytes(algorithm: Algorithm) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from offbench.basis.sharing import bind, room
 from offbench.data.scaling import Scaling
 from offbench.errors import OffbenchError
 from offbench.nn.random import stream
+from offbench.training.ahead import Ahead, Gathered
 from offbench.training.compilation import Step
 
 BLOCK = 100  # updates whose indices are drawn at a time; part of what makes a run reproducible
@@ -36,6 +38,9 @@ class Group:
             len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
         )
         self._block: tuple[int, Tensor] | None = None
+        # Views of others' algorithms do not know of it.
+        self.ahead = bool(getattr(data, "ahead", False))
+        self._gathered: Ahead | None = None
 
     @property
     def data(self) -> View:
@@ -46,22 +51,37 @@ class Group:
     def advance(self, start: int, stop: int) -> None:
         """Make the updates [start, stop), adding their metrics to ``totals`` (metrics, seeds) on the device."""
         for update in range(start, stop):
-            number, row = divmod(update, BLOCK)
-            if self._block is None or self._block[0] != number:
-                self._block = number, self.indices(number)
             self.algorithm.before(update, self.data)
             self.algorithm.phase = update % self.algorithm.period
-            self._updates[self.algorithm.phase](self._block[1][row])
+            self._updates[self.algorithm.phase](self._rows(update))
+
+    def _rows(self, update: int) -> Tensor:
+        """Which rows (seeds, batch) an update learns from: of the data, or of what was gathered ahead."""
+        if self.ahead:
+            if self._gathered is None:
+                self._gathered = Ahead(cast(Gathered, self.data), self.indices, BLOCK)
+            return self._gathered.places(update)
+        number, row = divmod(update, BLOCK)
+        if self._block is None or self._block[0] != number:
+            self._block = number, self.indices(number)
+        return self._block[1][row]
 
     def _update(self, indices: Tensor) -> None:
         """Make the coming update on the rows ``indices`` (seeds, batch), adding its metrics to ``totals``."""
-        self.totals += self.step(self.algorithm, self.data, indices)
+        self.totals += self.step(self.algorithm, self._gathered.view if self._gathered else self.data, indices)
 
     def indices(self, number: int) -> Tensor:
         """Rows of the data for each update of a block, (BLOCK, seeds, batch)."""
         shape = (BLOCK, self.algorithm.config.batch_size)
         drawn = [stream(seed, "indices", number).integers(len(self.data), size=shape) for seed in self.algorithm.seeds]
-        return torch.from_numpy(np.stack(drawn, axis=1)).to(self.algorithm.device)
+        indices = torch.from_numpy(np.stack(drawn, axis=1))
+        return indices if self.ahead else indices.to(self.algorithm.device)
+
+    def close(self) -> None:
+        """End what gathers ahead."""
+        if self._gathered is not None:
+            self._gathered.close()
+            self._gathered = None
 
     @property
     def room(self) -> int:

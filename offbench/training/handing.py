@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from offbench.basis.known import forget_known
 from offbench.data.learned import Learned
 from offbench.data.preference_data import PreferenceData
 from offbench.data.preferences import Preferences
@@ -53,6 +54,7 @@ def _scratch(part: Trajectories | Preferences, name: str, folder: Path) -> Itera
         native.save(part, path) if isinstance(part, Trajectories) else preferences.save(part, path)
         yield path
     finally:
+        forget_known(path)
         path.unlink(missing_ok=True)
 
 
@@ -67,7 +69,7 @@ def received(told: dict[str, Any], digest: str) -> Learned:
         path, origin = files["whole"], told["provenance"]
         _check(path, native.recorded_digest(path) == digest)
         provenance = Provenance(**(origin | {"notes": tuple(origin["notes"])}))
-        return replace(native.load(path), provenance=provenance)
+        return native.load(path).told(provenance)
     made: Learned
     if kind == "SemiSupervised":
         made = SemiSupervised(native.load(files["labelled"]), native.load(files["action_free"]), told["split"])

@@ -16,6 +16,7 @@ from offbench.errors import OffbenchError
 from offbench.training.checks import LARGEST_SEED, check_count
 from offbench.training.logs import listed
 from offbench.training.plan import Precision
+from offbench.training.views import DataOn
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Options:
     """Go on with an interrupted run; a finished one is returned as it is."""
     device: str = "auto"
     """cpu, cuda, or auto for a GPU where there is one."""
+    data_on: DataOn = "auto"
+    """Where data are kept: on the device; on the host, from where batches are gathered ahead; or auto, as they fit."""
     dtype: Precision = "float32"
     """Precision of parameters and data; mixed is float32 with the hidden layers' products in bfloat16."""
     compile: Compile = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,23 +34,23 @@ from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
 from offbench.training.remarks import recorded_task, remarks
 from offbench.training.teams import obstacle, team
-from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, make_view
+from offbench.training.views import check_requirements, check_sizes, check_spaces, completed, home_of, make_view
 from offbench.training.work import Updates, make_groups
 
 
-def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any) -> Run:
+def train(algorithm: str | type, dataset: str | Path | Sequence[str | Path] | Learned, **settings: Any) -> Run:
     """Train ``algorithm`` on ``dataset`` with several seeds at once and score it in a task.
 
     A learner (`offbench.training.learner`) is fitted with each seed instead, and each is scored once.
 
     Args:
         algorithm: registered name, ``module:Class`` or the class itself, of ours or of anything that has ``fit``.
-        dataset: dataset id, path of a file, or the data themselves: trajectories, or what ``requires`` of the algorithm
-            asks for, `SemiSupervised` or `PreferenceData`.
+        dataset: dataset id, path of a file or of a folder of numbered files, a list of files, or the data themselves:
+            trajectories, or what ``requires`` of the algorithm asks for, `SemiSupervised` or `PreferenceData`.
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
-            checkpoint_every, output, resume, device, dtype, compile, group, workers, log, quiet), and fields of the
-            algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`, and a log
-            any callable, see `offbench.training.logs`.
+            checkpoint_every, output, resume, device, data_on, dtype, compile, group, workers, log, quiet), and fields
+            of the algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`, and a
+            log any callable, see `offbench.training.logs`.
 
     Raises:
         OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
@@ -68,7 +68,7 @@ def train(algorithm: str | type, dataset: str | Path | Learned, **settings: Any)
     return Run(folder, trust=True)
 
 
-def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dict[str, Any], here: Path) -> Path:
+def _trained(algorithm: str | type, dataset: Any, settings: dict[str, Any], here: Path) -> Path:
     """The folder of a run once it is trained, as whoever is at ``here`` named it; see `train`."""
     name = registry.name_of(algorithm)
     found = registry.find(name)
@@ -76,7 +76,7 @@ def _trained(algorithm: str | type, dataset: str | Path | Learned, settings: dic
     given = settings.get("task")
     options, changes = parted(settings)
     logs = Logs(chosen_logs(settings.get("log", ())))
-    data = load(dataset) if isinstance(dataset, str | Path) else dataset
+    data: Learned = load(dataset) if isinstance(dataset, str | Path | list | tuple) else dataset
     main = whole(data)
     config = registry.configure(found, main.provenance.like or main.provenance.dataset, changes)
     if registry.is_algorithm(found):
@@ -186,7 +186,9 @@ def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
     config = completed(request.config, request.main, task)
-    view = make_view(found, config, data, action_range(request.main, task), request.device, torch_dtype(options.dtype))
+    home = home_of(options.data_on, data, request.device)
+    bounds, dtype = action_range(request.main, task), torch_dtype(options.dtype)
+    view = make_view(found, config, data, bounds, request.device, dtype, home)
     cost = execution.measured(found, config, view, options, request.device)
     parts = {
         "config": json.loads(json.dumps(dataclasses.asdict(config))),  # as JSON would give it back: tuples are lists
@@ -224,6 +226,7 @@ def _fits(request: Request) -> tuple[Plan, Begin]:
     found, config, data, task, options = request.found, request.config, request.data, request.task, request.options
     given = {name: getattr(options, name) is not None for name in ("evaluate_every", "checkpoint_every", "group")}
     given |= {"dtype": options.dtype != "float32", "compile": options.compile != "auto"}
+    given |= {"data_on": options.data_on != "auto"}
     refuse_options(request.algorithm, given)
     if task is not None:
         check_sizes(task, observation_size(request.main), action_size(request.main, task), "the dataset")

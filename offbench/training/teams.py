@@ -80,6 +80,7 @@ def _crew(
         "data": None,
         "memory": memory.descriptor,
         "bytes": memory.size,
+        "ahead": any(group.ahead for group in groups),
     }
     with ExitStack() as stack:
         if data is not None:

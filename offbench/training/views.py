@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, View
+from offbench.basis.memory import free_memory
 from offbench.basis.shapes import Array
-from offbench.data.learned import Kind, Learned, asked_for, check_kind, described, whole
+from offbench.data.learned import Kind, Learned, asked_for, check_kind, described, parts_of, whole
 from offbench.data.sequences import FACTS, facts
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import check_vectors
@@ -20,6 +21,10 @@ from offbench.environments.own_tasks import own
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import DataError
+from offbench.training.ahead import read_at_random
+
+DataOn = Literal["auto", "device", "host"]
+_SHARE = 0.8  # of free memory, that data may take
 
 
 def requirements(found: Any) -> tuple[Kind, tuple[str, ...]]:
@@ -99,15 +104,44 @@ def make_view(
     action_range: tuple[Array, Array] | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    home: str | None = None,
 ) -> View:
-    """The data as the algorithm learns from them, on the device.
+    """The data as the algorithm learns from them, on the device, or at ``home`` to be gathered ahead of it.
 
     Options of the view are those fields of the config that are called the same (``normalise_states``, ``context``).
+
+    Raises:
+        DataError: the view is of others' making and has no home but the device.
     """
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    options = {name: fields[name] for name in inspect.signature(algorithm.view).parameters if name in fields}
+    taken = inspect.signature(algorithm.view).parameters
+    options = {name: fields[name] for name in taken if name in fields}
+    if home is not None:
+        if "home" not in taken:
+            raise DataError(
+                f"the view of {algorithm.__name__} keeps its data on the device, and takes no home; give data_on device"
+            )
+        options["home"] = home
     view: View = algorithm.view(data, action_range=action_range, device=device, dtype=dtype, **options)
+    if home is not None:  # from here on; what was read before was read from end to end
+        for part in parts_of(data):
+            read_at_random(part.observations, part.actions)
     return view
+
+
+def home_of(wanted: DataOn, data: Learned, device: str) -> str | None:
+    """Where the columns stay whose batches are gathered ahead of the device; None where they are kept on it.
+
+    "auto" keeps them there where they take at most four fifths of its free memory.
+    """
+    if wanted != "auto":
+        return "cpu" if wanted == "host" else None
+    needed = 0
+    for part in parts_of(data):
+        columns = (part.observations, part.actions, part.rewards, part.terminations)
+        needed += sum(column.nbytes for column in columns if column is not None)
+    free = free_memory() if device == "cpu" else torch.cuda.mem_get_info(device)[0]
+    return "cpu" if needed > _SHARE * free else None
 
 
 def check_sizes(task: Task, observation: int, action: int, name: str) -> tuple[Any, Any]:

@@ -137,6 +137,8 @@ class Updates:
         """Free the simulators."""
         if self._evaluator is not None:
             self._evaluator.close()
+        for group in self.groups:
+            group.close()
         for simulator in self._simulators.values():
             simulator.close()
         self._simulators.clear()

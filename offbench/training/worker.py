@@ -69,7 +69,8 @@ def prepared(order: dict[str, Any]) -> Work:
     view = None
     if data is not None:
         low, high = plan.scaling.scaling().low, plan.scaling.scaling().high
-        view = make_view(found, config, data, (low, high), "cpu", torch_dtype(plan.dtype))
+        home = "cpu" if order["ahead"] else None
+        view = make_view(found, config, data, (low, high), "cpu", torch_dtype(plan.dtype), home)
         if ScalingPlan.of(view.scaling) != plan.scaling:
             raise OffbenchError("a worker process scales the data otherwise than the run; train with --workers 1")
     groups = make_groups(found, config, plan, view, plan.compiled)

@@ -297,3 +297,24 @@ def test_names_that_no_disk_holds_are_one_short_sentence(arguments, capsys):
     told = capsys.readouterr().err
     assert "File name too long" in told
     assert (told.count("\n"), len(told) < 300) == (1, True)
+
+
+def test_a_folder_of_numbered_files_is_shown_and_trained_on(dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(11):
+        (folder / f"part-{number}.offbench").write_bytes(dataset.read_bytes())
+    assert main(["data", "show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "a folder of 11 files, each a native file of offbench" in shown
+    assert "33 episodes, 330 steps" in shown
+    for where in ("device", "host"):
+        options = ["--data-on", where, "--task", "pendulum", "--output", str(tmp_path / where), *QUICK]
+        assert main(["train", "iql", str(folder), *options]) == 0
+    device, host = (Run(tmp_path / where) for where in ("device", "host"))
+    assert [one.losses for one in device.records] == [one.losses for one in host.records]
+    assert device.records[0].dataset == "many"
+    (folder / "part-4.offbench").unlink()
+    assert main(["train", "iql", str(folder), "--task", "pendulum", *QUICK]) != 0
+    assert "lacks part-4.offbench" in capsys.readouterr().err

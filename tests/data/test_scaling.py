@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from few_episodes import episodes, everything
 
+from offbench.data import scaling
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
 
@@ -58,3 +59,19 @@ def test_what_cannot_be_scaled_is_said():
         Transitions(replace(episodes([2], "l", [True])), reward_transform="return_range")
     with pytest.raises(DataError, match="actions have 2 dimensions and their range 3"):
         Transitions(episodes([2], "l", [True]), action_range=(-np.ones(3, np.float32), np.ones(3, np.float32)))
+
+
+def test_statistics_of_large_data_are_counted_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path))
+    data = episodes([5, 9, 4], "llt", [True] * 3)
+    found = Transitions(data, normalise_states=True).scaling
+    monkeypatch.setattr(scaling, "LARGE", 1)
+    first = Transitions(data, normalise_states=True).scaling
+    with monkeypatch.context() as patched:
+        patched.setattr(scaling, "_statistics", None)
+        again = Transitions(data, normalise_states=True).scaling
+        for one in (first, again):
+            assert np.array_equal(one.mean, found.mean)
+            assert np.array_equal(one.std, found.std)
+        with pytest.raises(TypeError):  # other steps count
+            Transitions(data, normalise_states=True, next_actions=True)

@@ -138,11 +138,11 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path, path: Path) 
 def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     native.save(some(), path)
 
-    def full(tensors: Any, place: Path, metadata: Any) -> None:
-        place.write_bytes(b"half")
+    def full(file: Any, piece: Any) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tensors, "save_file", full)
+    monkeypatch.setattr(tensors, "_write_piece", full)
     with pytest.raises(OffbenchError, match=r"cannot write .*No space left on device.*; make room or name another"):
         native.save(some(episodes=1), path)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
