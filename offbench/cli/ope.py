@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offbench.selection.estimation import Predictions
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+Files = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
 Config = Annotated[FQEConfig, tyro.conf.arg(name="")]
 
 
@@ -59,6 +60,7 @@ def ope(
 
     Examples:
         offbench ope runs/iql-0.5 runs/iql-0.7 runs/iql-0.9 --updates 20000
+        offbench ope table ope-1.json ope-2.json        (what --output wrote, several repetitions side by side)
 
     Args:
         runs: Folders of finished runs that learned from one dataset.
@@ -153,7 +155,31 @@ def _write(path: Path, numbers: dict[str, Any], config: FQEConfig, how: How) -> 
     tell(f"wrote {plain(path)}")
 
 
+def table(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")], /
+) -> None:
+    """Show what offbench ope --output wrote, of one evaluation or of several repetitions.
+
+    Examples:
+        offbench ope table docs/selection/pendulum-0.json docs/selection/pendulum-1.json
+
+    Args:
+        files: Files that offbench ope --output wrote, of policies that were played.
+    """
+    from offbench.selection import outcome, repetitions
+
+    found = [repetitions.read(path) for path in files]
+    if not found:
+        raise OffbenchError("ope table takes the files that offbench ope --output wrote")
+    single = len(found) == 1
+    text = outcome.markdown(found[0], found[0]["config"]["discount"]) if single else repetitions.markdown(found)
+    sys.stdout.write(plain(text, lines=True))
+
+
 def run(argv: list[str]) -> int:
-    """Parse ``argv`` and estimate."""
+    """Parse ``argv`` and estimate, or show what was estimated."""
+    if argv[:1] == ["table"]:
+        tyro.cli(table, prog="offbench ope table", args=argv[1:])
+        return 0
     tyro.cli(ope, prog="offbench ope", args=argv)
     return 0

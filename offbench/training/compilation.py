@@ -40,6 +40,10 @@ def of_any_length(view: View) -> None:
             torch._dynamo.maybe_mark_dynamic(column, 0)
 
 
+# Keys of code that this process has compiled or loaded: its next run of that kind has it at once.
+_HERE: set[str] = set()
+
+
 class CompileTimes:
     """Seconds that compiling one update took on this machine, kept beside the code.
 
@@ -67,7 +71,9 @@ class CompileTimes:
         return bool(self._read(self._path))
 
     def expected(self) -> float:
-        """Seconds that a process must be expected to spend before its first compiled update."""
+        """Seconds that this process must be expected to spend before its first compiled update."""
+        if self.key in _HERE:
+            return 0.0
         own = self._read(self._path)
         if own:
             return float(own.get("again", AGAIN_SHARE * float(own["first"])))
@@ -77,8 +83,12 @@ class CompileTimes:
 
     def keep(self, seconds: float) -> None:
         """Remember what it took, the first time or again; a folder that cannot be written to forgets it."""
+        if self.key in _HERE:
+            return
+        _HERE.add(self.key)
         own = self._read(self._path)
         stored = own | {"again": seconds} if own else {"method": self.method, "first": seconds}
+        stored["all"] = float(own.get("all", own.get("first", 0.0))) + seconds  # of all processes, for benchmarks
         try:
             with atomic(self._path) as temporary:
                 temporary.write_text(json.dumps(stored), encoding="utf-8")
