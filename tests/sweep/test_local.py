@@ -51,7 +51,7 @@ def test_runs_in_two_processes_are_those_of_one(whole, pendulum_file, tmp_path):
 
 
 def learner(name, file, folder, **changes):
-    found = method(f"learners:{name}")
+    found = method(f"faulty_learners:{name}")
     return Job(type(found)(found.algorithm, changes), str(file), folder / name, {"steps": 2, "seeds": 1, "episodes": 1})
 
 

@@ -27,7 +27,7 @@ def stopped(pendulum_file, tmp_path_factory) -> Path:
         patched.setattr(os, "replace", failing_at("checkpoint-000000048", os.replace, KeyboardInterrupt()))
         assert main(short_run(pendulum_file, folder)) == 130
     names = sorted(path.name for path in folder.iterdir())
-    assert names == [BEFORE, LAST, "manifest.before.json", "manifest.json"]
+    assert names == [BEFORE, LAST, "manifest.before.json", "manifest.json", "metrics.csv"]
     return folder
 
 
