@@ -32,6 +32,8 @@ class Job:
         revision: that the dataset must have; any if None.
         data: file in which the dataset of that id lies, where no card has it.
         label: what the dataset is called in what is shown; its id if empty.
+        tuning: what the records say of how the configuration is chosen, as JSON holds a
+            `offbench.evaluation.tuning_record.TuningRecord`.
     """
 
     method: Method
@@ -41,6 +43,7 @@ class Job:
     revision: int | None = None
     data: Path | None = None
     label: str = ""
+    tuning: Mapping[str, Any] | None = None
 
     @property
     def title(self) -> str:
@@ -97,6 +100,10 @@ class Job:
             wanted["dataset_digest"], has["dataset_digest"] = load(self.dataset).digest, plan.dataset_digest
         if self.revision is not None:
             wanted["revision"], has["revision"] = self.revision, plan.dataset_revision
+        if self.tuning is not None:
+            kept_tuning = {} if plan.tuning is None else plan.tuning.model_dump(mode="json")
+            for name, value in self.tuning.items():
+                wanted[f"tuning.{name}"], has[f"tuning.{name}"] = value, kept_tuning.get(name)
         for name, value in self.method.changes.items():
             wanted[name], has[name] = list(value) if isinstance(value, tuple) else value, plan.config.get(name)
         if str(wanted.get("task", "")).endswith(".toml"):  # a file of the user's, whose task has a name of its own
@@ -131,6 +138,7 @@ class Job:
             data,
             output=self.folder,
             resume=True,
+            tuning=self.tuning,
             **{**self._known, **options, **self.method.changes},
         )
 
@@ -151,6 +159,7 @@ class Job:
             "revision": self.revision,
             "data": None if self.data is None else str(self.data),
             "label": self.label,
+            "tuning": None if self.tuning is None else dict(self.tuning),
         }
 
     @classmethod
@@ -167,4 +176,5 @@ class Job:
             table["revision"],
             None if data is None else Path(data),
             table["label"],
+            table.get("tuning"),
         )
