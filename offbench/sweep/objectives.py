@@ -20,9 +20,12 @@ Say = Callable[[str], None]
 
 
 def check_scored(study: Study) -> None:
-    """Refuse a choice by scores on data that name no task, with an OffbenchError, before anything is trained."""
+    """Refuse data that the choice cannot be made by, with an OffbenchError, before anything is trained."""
     for name in study.datasets:
-        main = whole(load(name))
+        data = load(name)
+        main = whole(data)
+        if study.by_fqe and main is not data:
+            raise OffbenchError(f"{name} has parts without actions or rewards, which FQE cannot choose by")
         if study.options.get("task") or main.provenance.task or recorded_task(main):
             continue
         if not study.by_fqe:

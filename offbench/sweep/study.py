@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from offbench.algorithms import registry
+from offbench.algorithms.base import Algorithm
 from offbench.catalog.loading import find, is_split
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.evaluation.record import digest_of
@@ -190,8 +191,8 @@ def study(
             f"the space of {algorithm} is empty, so there is nothing to choose; name values or a range of at least one "
             "hyperparameter"
         )
-    if search.select == "fqe" and not registry.is_algorithm(found):
-        raise OffbenchError(f"the policies of {algorithm} are not kept, so FQE cannot choose among them")
+    if search.select == "fqe":
+        _check_fqe(algorithm, found)
     for dataset in datasets:
         find(dataset.partition("?")[0] if is_split(dataset) else dataset)
     given = Options(**{"seeds": SEEDS, **options})
@@ -209,6 +210,17 @@ def study(
     made_study = Study(name, tuple(datasets), values, search, kept, seeds, chosen, fqe or FQEConfig(), output)
     check_folders([Job(Method(name), each, Path(folder_of(each))) for each in datasets])
     return made_study
+
+
+def _check_fqe(algorithm: str, found: Any) -> None:
+    """Refuse what FQE cannot choose among before anything of it is trained, with an OffbenchError."""
+    if not registry.is_algorithm(found):
+        raise OffbenchError(f"the policies of {algorithm} are not kept, so FQE cannot choose among them")
+    if found.acting is not Algorithm.acting:
+        raise OffbenchError(
+            f"policies of {algorithm} remember what happened, so there is no Q of a state, and FQE cannot choose among "
+            "them"
+        )
 
 
 def _checked(algorithm: str, name: str, values: Values) -> Values:

@@ -38,6 +38,7 @@ def test_test_seeds_begin_after_the_last_tuning_seed(pendulum_file):
         ({"tuner": "grid"}, "random"),
         ({"select": "fqe", "objective": "auc"}, "a choice by FQE has none of"),
         ({"select": "fqe", "algorithm": "learners:Picky", "space": {"level": [0.1, 0.2]}}, "policies .* are not kept"),
+        ({"select": "fqe", "algorithm": "dt", "space": {"context": [2, 3]}}, "remember what happened"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, told, pendulum_file):
