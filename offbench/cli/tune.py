@@ -109,9 +109,8 @@ def _of_words(words: Sequence[str], flags: Sequence[str]) -> Asked:
     asked, search = picked(Options, parsed.run), picked(Search, parsed.search)
     algorithm, *datasets = words
     options = options_given(asked, usual, "a tuning")
-    if parsed.fqe != FQEConfig() and search.select != "fqe":
-        raise OffbenchError("--fqe.* says how FQE chooses, which takes --select fqe")
-    wanted = study(algorithm, datasets, space_given(parsed.space), search, options, parsed.fqe)
+    fqe = None if parsed.fqe == FQEConfig() else parsed.fqe
+    wanted = study(algorithm, datasets, space_given(parsed.space), search, options, fqe)
     place = Place(asked.output, asked.device, asked.quiet)
     return title_of(algorithm, datasets), wanted, picked(Making, parsed.making), place
 
@@ -144,12 +143,13 @@ def _told(wanted: Study, done: Tuned) -> str:
     seeds = ", ".join(map(str, wanted.seeds))
     value = done.chosen.value
     assert value is not None
-    by = "a value by FQE" if wanted.by_fqe else f"a score ({wanted.search.objective})"
+    by = f"its score ({wanted.search.objective}) of {value:.1f} on the tuning seeds {seeds}, which flatters it"
+    if wanted.by_fqe:
+        by = f"what FQE says of its policies of the tuning seeds {seeds} ({value:.1f}, which is no score)"
     return (
         f"chosen: trial {done.chosen.number} of {wanted.search.trials}, {plain(done.chosen.method.name)} "
         f"({spent.brief}{failed})\n"
-        f"chosen by {by} of {value:.1f} on the tuning seeds {seeds}, which flatters it; the result is that of the test "
-        f"seeds {', '.join(map(str, wanted.test_seeds))}:"
+        f"chosen by {by}; the result is that of the test seeds {', '.join(map(str, wanted.test_seeds))}:"
     )
 
 

@@ -193,6 +193,8 @@ def study(
         )
     if search.select == "fqe":
         _check_fqe(algorithm, found)
+    elif fqe is not None:
+        raise OffbenchError("settings of FQE say how it chooses, and the choice is by episodes; it takes --select fqe")
     for dataset in datasets:
         find(dataset.partition("?")[0] if is_split(dataset) else dataset)
     given = Options(**{"seeds": SEEDS, **options})
@@ -259,7 +261,7 @@ def _parsed(table: Mapping[str, Any]) -> Study:
         _table(table, "space"),
         Search(**search),
         options_of(table),
-        _fqe(_table(table, "fqe")),
+        _fqe(_table(table, "fqe")) if "fqe" in table else None,
         None if output is None else Path(output),
     )
 

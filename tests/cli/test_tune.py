@@ -140,7 +140,7 @@ def test_a_trial_that_fails_is_told_and_spent(pendulum_file, here, capsys, monke
         (["iql", "DATA", "--expectile", "0.5", "0.7"], "holds 2 configurations, and 20 trials were asked for"),
         (["iql", "DATA", "--expectile", "0.5..0.9", "--test-seeds", "2", "9"], "seed 2 is both"),
         (["iql", "DATA", "--expectile", "0.5..0.9", "--resume"], "a tuning always goes on"),
-        (["iql", "DATA", "--expectile", "0.5..0.9", "--fqe.updates", "5"], "takes --select fqe"),
+        (["iql", "DATA", "--expectile", "0.5..0.9", "--fqe.updates", "5"], "it takes --select fqe"),
         (["iql", "DATA", "--expectile", "0.5..0.9", "--select", "fqe", "--objective", "auc"], "FQE has none"),
         (["plan.toml"], "cannot read the plan"),
         (["plan.toml", "more"], "datasets are named in the plan"),

@@ -83,6 +83,10 @@ def test_a_plan_is_read(pendulum_file, tmp_path):
         ('algorithm = "iql"\ndatasets = ["DATA"]\nspace = 3\n', r"a table \[space\]"),
         ('algorithm = "iql"\ndatasets = ["DATA"]\ntrails = 3\n', "trials"),
         ('algorithm = "iql"\ndatasets = ["DATA"]\n[space]\nexpectile = [0.5, 0.6]\n[fqe]\nupdate = 3\n', "updates"),
+        (
+            'algorithm = "iql"\ndatasets = ["DATA"]\n[space]\nexpectile = [0.5, 0.6]\n[fqe]\nupdates = 3\n',
+            "takes --select",
+        ),
         ('algorithm = "iql"\ndatasets = ["DATA", "DATA"]\n[space]\nexpectile = [0.5, 0.6]\n', "named twice"),
     ],
 )

@@ -35,7 +35,8 @@ FAST = FQEConfig(hidden=(8,), updates=30, discount=0.9)
 
 def small(file, space=SPACE, algorithm="iql", options=OPTIONS, **search):
     files = [str(file)] if isinstance(file, str) or not isinstance(file, list) else [str(each) for each in file]
-    return study(algorithm, files, space, Search(**{"trials": 4, "test_seeds": 2} | search), options, FAST)
+    chosen = Search(**{"trials": 4, "test_seeds": 2} | search)
+    return study(algorithm, files, space, chosen, options, FAST if chosen.select == "fqe" else None)
 
 
 def here(count):
