@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from offbench.evaluation.record import EvaluationRecord, LossRecord, RunRecord, TaskRecord, digest_of
+from offbench.evaluation.tuning_record import TuningRecord
 
 
 def make_task(**changes: Any) -> TaskRecord:
@@ -27,6 +28,23 @@ def make_task(**changes: Any) -> TaskRecord:
 def make_evaluation(step: int, returns: list[float], *, first_seed: int = 1000, length: int = 200) -> EvaluationRecord:
     seeds = list(range(first_seed, first_seed + len(returns)))
     return EvaluationRecord(step=step, environment_seeds=seeds, returns=returns, lengths=[length] * len(returns))
+
+
+def make_tuning(**changes: Any) -> TuningRecord:
+    fields: dict[str, Any] = {
+        "role": "result",
+        "kind": "online",
+        "tuner": "random",
+        "settings": {"seed": 0},
+        "objective": "last",
+        "space": {"rate": [1.0, 2.0]},
+        "datasets": ["offbench/pendulum/mixed-v0"],
+        "seeds": [0, 1, 2],
+        "trials": 20,
+        "trial": 7,
+    }
+    fields |= changes
+    return TuningRecord(**{"space_digest": digest_of(fields["space"]), **fields})
 
 
 def make_record(scores: list[float] | None = None, **changes: Any) -> RunRecord:

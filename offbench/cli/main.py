@@ -56,6 +56,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "many runs: grids and random search of hyperparameters, suites, plans, on all cores or a Ray cluster",
         "offbench sweep iql offbench/pointmaze/stitch-v0 --steps 10000 --expectile 0.5 0.7 0.9",
     ),
+    "tune": Subcommand(
+        "tune",
+        "choose hyperparameters on tuning seeds, score the choice on test seeds; curve: score against the budget",
+        "offbench tune iql offbench/pendulum/swingup-v0 --steps 4000 --expectile 0.5..0.9",
+    ),
     "check": Subcommand(
         "check", "check an algorithm, ours or yours: shapes, seeds, resuming, learning, ...", "offbench check iql"
     ),

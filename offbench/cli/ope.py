@@ -123,10 +123,8 @@ def _predicted(
 ) -> tuple[list[Candidate], Predictions]:
     """The policies and what is said of them."""
     from offbench.catalog.loading import load
-    from offbench.data.transitions import Transitions
-    from offbench.selection.candidates import candidates
+    from offbench.selection.candidates import candidates, view_of
     from offbench.selection.estimation import predict
-    from offbench.training.checks import action_range, device_of
 
     found = candidates(runs, how.trust)
     plan = found[0].run.manifest.plan
@@ -136,14 +134,7 @@ def _predicted(
         if dataset is not None:
             raise
         raise OffbenchError(f"{runs[0]} learned from a file of {plan.dataset}; name it with --dataset") from error
-    if data.digest != plan.dataset_digest:
-        raise OffbenchError(
-            f"{dataset or plan.dataset} is not the data that {runs[0]} learned from: its digest is "
-            f"{data.digest[:12]}... and not {plan.dataset_digest[:12]}..."
-        )
-    view = Transitions(
-        data, normalise_states=True, action_range=action_range(data, plan.whole_task), device=device_of(how.device)
-    )
+    view = view_of(found, data, dataset or plan.dataset, how.device)
     say = (lambda line: None) if how.quiet else (lambda line: tell(plain(line)))
     return found, predict(found, view, config, how.seed, say)
 

@@ -7,17 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
 from offbench.algorithms import registry
-from offbench.basis.files import slug_of
 from offbench.basis.foreign import staying
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
 from offbench.cli.flags import part
+from offbench.cli.many_runs import (
+    Making,
+    Place,
+    engine_for,
+    options_given,
+    picked,
+    space_flags,
+    space_given,
+    title_of,
+)
 from offbench.cli.scores import show_scores
 from offbench.errors import OffbenchError
 from offbench.evaluation.record_files import read_records
@@ -26,10 +35,9 @@ from offbench.leaderboard.running import jobs as suite_jobs
 from offbench.leaderboard.suite import suite
 from offbench.sweep.board import summary, table
 from offbench.sweep.job import Job
-from offbench.sweep.local import process_count, run_here, run_processes
-from offbench.sweep.method import Method, method, read_value
-from offbench.sweep.plan import OPTIONS, Plan, jobs, read_plan
-from offbench.sweep.running import Engine, run_sweep
+from offbench.sweep.method import Method, method
+from offbench.sweep.plan import Plan, jobs, read_plan
+from offbench.sweep.running import run_sweep
 from offbench.sweep.space import expanded
 from offbench.sweep.state import Sweep, standings
 from offbench.training.checks import check_count
@@ -43,34 +51,6 @@ EXAMPLES = """Examples:
     offbench sweep plan.toml --processes 8
     offbench sweep plan.toml --engine ray --address auto
     offbench sweep status runs/sweep-plan"""
-
-
-@dataclass(frozen=True)
-class Making:
-    """How the runs of a sweep are made; none of it changes a result by more than rounding."""
-
-    engine: Literal["local", "ray"] = "local"
-    """Who makes them: processes of this machine, or a Ray cluster."""
-    processes: int | None = None
-    """Processes of the local engine; a core each, or a GPU each, as far as there is memory, if not given."""
-    address: str | None = None
-    """Of the Ray cluster, auto for the one that this machine belongs to; one of this machine alone if not given."""
-    cores: int = 1
-    """Cores of each run on a Ray cluster."""
-    gpus: float = 0
-    """GPUs of each run on a Ray cluster; a share lets several runs have one."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the runs lie and what is shown; with an algorithm these are options of the run."""
-
-    output: Path | None = None
-    """Folder for the runs, METHOD/DATASET within it; runs/sweep-NAME if not given."""
-    device: str = "auto"
-    """cpu, cuda, or auto for a GPU where there is one."""
-    quiet: bool = False
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -131,20 +111,15 @@ def _parsed(title: str, fields: Sequence[Any], flags: Sequence[str], about: str)
     return tyro.cli(kind, prog=f"offbench sweep {title}", description=description, args=flags)
 
 
-def _of(kind: Any, parsed: Any) -> Any:
-    """The part of the flags that is of a dataclass, which checks it."""
-    return kind(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(kind)})
-
-
 def _of_plan(words: Sequence[str], flags: Sequence[str]) -> Asked:
     """The runs of a plan."""
     if len(words) > 1:
         raise OffbenchError(f"{words[1]} stands after the plan {words[0]}; datasets are named in the plan")
     about = "Make the runs that a plan names; those that are done are skipped, others go on where they stopped."
     parsed = _parsed(words[0], [part("place", Place())], flags, about)
-    plan, place = read_plan(Path(words[0])), _of(Place, parsed.place)
+    plan, place = read_plan(Path(words[0])), picked(Place, parsed.place)
     place = dataclasses.replace(place, output=place.output or plan.output)
-    return Asked(Path(words[0]).stem, lambda folder: _planned(plan, folder), _of(Making, parsed.making), place)
+    return Asked(Path(words[0]).stem, lambda folder: _planned(plan, folder), picked(Making, parsed.making), place)
 
 
 def _planned(plan: Plan, folder: Path) -> list[Job]:
@@ -189,8 +164,8 @@ def _of_suite(flags: Sequence[str]) -> Asked:
     return Asked(
         parsed.suite,
         lambda folder: _suite_jobs(parsed.suite, methods, options, folder),
-        _of(Making, parsed.making),
-        _of(Place, parsed.place),
+        picked(Making, parsed.making),
+        picked(Place, parsed.place),
     )
 
 
@@ -199,46 +174,20 @@ def _of_words(words: Sequence[str], flags: Sequence[str]) -> Asked:
     algorithm, *datasets = words
     found = registry.find(algorithm)
     check_names(found)
-    names = [field.name for field in registry.hyperparameters(found)]
-    values = Annotated[tuple[str, ...], tyro.conf.arg(metavar="VALUE [VALUE ...]")]
-    helped = Annotated[values, tyro.conf.arg(help="One value, several, or a range to draw from: LOW..HIGH[:log].")]
-    space = dataclasses.make_dataclass("Hyperparameters", [(n, helped, dataclasses.field(default=())) for n in names])
-    fields = [part("run", Options()), part("search", Search()), part("space", space())]
+    fields = [part("run", Options()), part("search", Search()), part("space", space_flags(found))]
     about = "Train an algorithm on each dataset with all combinations of the values of its hyperparameters."
     parsed = _parsed(" ".join(map(plain, words)), fields, flags, about)
-    given = {name: _values(getattr(parsed.space, name)) for name in names if getattr(parsed.space, name)}
     check_count("draws", parsed.search.draws)
-    methods = expanded(algorithm, given, parsed.search.draws, parsed.search.search_seed)
-    asked, usual = _of(Options, parsed.run), Options()
-    for name, why in (
-        ("resume", "a sweep always goes on"),
-        ("workers", "--processes says how many runs are made at once"),
-    ):
-        if getattr(asked, name) != getattr(usual, name):
-            raise OffbenchError(f"{name} is no option of a sweep: {why}")
-    options = {n: v for n in OPTIONS if (v := getattr(asked, n)) != getattr(usual, n)}
-    plan = Plan(methods, datasets, options=options)
+    methods = expanded(algorithm, space_given(parsed.space), parsed.search.draws, parsed.search.search_seed)
+    asked = picked(Options, parsed.run)
+    plan = Plan(methods, datasets, options=options_given(asked, Options(), "a sweep"))
     place = Place(asked.output, asked.device, asked.quiet)
-    return Asked(_title(algorithm, datasets), lambda folder: jobs(plan, folder), _of(Making, parsed.making), place)
-
-
-def _title(algorithm: str, datasets: Sequence[str]) -> str:
-    first = Path(datasets[0]).name if Path(datasets[0]).exists() else datasets[0]
-    return f"{slug_of(algorithm)}-{slug_of(first)}"
-
-
-def _values(words: Sequence[str]) -> Any:
-    """The values of a hyperparameter as `offbench.sweep.space` takes them."""
-    if len(words) == 1 and ".." in words[0]:
-        ends, _, scale = words[0].partition(":")
-        low, _, high = ends.partition("..")
-        return {"low": read_value(low), "high": read_value(high), "scale": scale or "linear"}
-    return [read_value(word) for word in words]
+    return Asked(title_of(algorithm, datasets), lambda folder: jobs(plan, folder), picked(Making, parsed.making), place)
 
 
 def _made(folder: Path, todo: Sequence[Job], making: Making, place: Place) -> int:
     """Make the runs, and print what came of them."""
-    engine, workers = _engine(todo, making, place)
+    engine, workers = engine_for(len(todo), making, place)
     try:
         sweep = run_sweep(folder, todo, engine, workers, place.quiet)
     except Interrupted as error:
@@ -251,22 +200,6 @@ def _made(folder: Path, todo: Sequence[Job], making: Making, place: Place) -> in
         show_scores(read_records([job.folder / f"seed-{seed}.json" for job in done for seed in job.seeds]))
     print(f"{len(done)} of {len(todo)} runs are in {plain(folder)}")
     return int(bool(sweep.failed))
-
-
-def _engine(todo: Sequence[Job], making: Making, place: Place) -> tuple[Engine, int]:
-    """Who makes the runs, and how many at once."""
-    if making.engine == "ray":
-        from offbench.sweep.cluster import run_on_cluster
-
-        return (
-            lambda left, listener: run_on_cluster(left, listener, making.address, making.cores, making.gpus),
-            len(todo),
-        )
-    count = process_count(making.processes, len(todo), place.device)
-    options = {"device": place.device, "quiet": True}
-    if count == 1:
-        return lambda left, listener: run_here(left, listener, **options), 1
-    return lambda left, listener: run_processes(left, listener, min(count, len(left)), **options), count
 
 
 def _status(words: Sequence[str], flags: Sequence[str]) -> int:

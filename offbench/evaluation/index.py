@@ -20,6 +20,7 @@ from pathlib import Path
 from offbench.basis.files import cache_folder, identity
 from offbench.evaluation import record as record_module
 from offbench.evaluation import rows as rows_module
+from offbench.evaluation import tuning_record as tuning_module
 from offbench.evaluation.record import RunRecord
 from offbench.evaluation.record_files import check_distinct, read_record, record_files
 from offbench.evaluation.rows import Curve, Row, curve_of, run_row
@@ -107,7 +108,8 @@ def _state(real: str) -> str:
 @cache
 def _reader() -> str:
     """SHA-256 of the code that decides what is in the index."""
-    sources = (Path(file).read_bytes() for file in (__file__, record_module.__file__, rows_module.__file__))
+    modules = (record_module, tuning_module, rows_module)
+    sources = (Path(str(file)).read_bytes() for file in (__file__, *(each.__file__ for each in modules)))
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 

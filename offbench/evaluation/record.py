@@ -11,23 +11,24 @@ import itertools
 import json
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
 from offbench.basis.shapes import Array
 from offbench.errors import OffbenchError
+from offbench.evaluation.fields import Digest, JsonObject, Name, Strict
+from offbench.evaluation.tuning_record import TuningRecord
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -38,25 +39,8 @@ ELSEWHERE = " (elsewhere)"
 # The libraries that compute: results under two versions of them are not averaged.
 NUMERIC = ("numpy", "torch")
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
-Name = Annotated[str, Field(min_length=1)]
 
-
-def _with_lists(value: Any) -> Any:
-    """Tuples as lists, which is what JSON makes of them, so that a record equals itself after a round trip."""
-    if isinstance(value, dict):
-        return {key: _with_lists(item) for key, item in value.items()}
-    return [_with_lists(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_with_lists)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class TaskRecord(_Strict):
+class TaskRecord(Strict):
     """The task a run was scored in, with the simulators that were installed and the reference returns of that day.
 
     Attributes:
@@ -88,7 +72,7 @@ class TaskRecord(_Strict):
         return self
 
 
-class EvaluationRecord(_Strict):
+class EvaluationRecord(Strict):
     """One evaluation: every episode, in the order of its environment seeds.
 
     Attributes:
@@ -115,14 +99,14 @@ class EvaluationRecord(_Strict):
         return self
 
 
-class LossRecord(_Strict):
+class LossRecord(Strict):
     """Metrics of one logging step, by name."""
 
     step: NonNegativeInt
     values: dict[str, float]
 
 
-class RunRecord(_Strict):
+class RunRecord(Strict):
     """One seed of one run.
 
     Attributes:
@@ -152,6 +136,8 @@ class RunRecord(_Strict):
         packages: versions by name.
         git_commit: commit of the folder that the run was started in, where it is a repository.
         tuning_runs: runs spent on choosing the configuration.
+        tuning: how it was chosen, where offbench chose it; None stands in no file, so that records without tuning are
+            as they were before there was any.
         created: when the record was written, with time zone.
     """
 
@@ -179,6 +165,7 @@ class RunRecord(_Strict):
     packages: dict[str, str]
     git_commit: str | None
     tuning_runs: NonNegativeInt = 0
+    tuning: TuningRecord | None = None
     created: datetime
 
     @model_validator(mode="after")
@@ -204,7 +191,28 @@ class RunRecord(_Strict):
             longest = max((max(e.lengths) for e in self.evaluations), default=0)
             if longest > limit:
                 raise ValueError(f"an episode has {longest} steps, but the task's limit is {limit}")
+        if self.tuning is not None:
+            self._check_tuning(self.tuning)
         return self
+
+    def _check_tuning(self, tuning: TuningRecord) -> None:
+        if self.tuning_runs != tuning.runs:
+            raise ValueError(f"tuning_runs is {self.tuning_runs}, and the tuning has spent {tuning.runs}")
+        if tuning.space_digest != digest_of(tuning.space):
+            raise ValueError("space_digest is not the digest of the space that was tuned in")
+        tuning.check_seed(self.seed)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        table: dict[str, Any] = handler(self)
+        if self.tuning is None:
+            table.pop("tuning", None)
+        return table
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether a configuration was chosen by this run, so that its score is no result."""
+        return self.tuning is not None and self.tuning.role == "trial"
 
     def scores(self, evaluation: EvaluationRecord) -> Float64[Array, " episodes"]:
         """100 (return - low) / (high - low) for each episode."""

@@ -192,3 +192,12 @@ def check_provenance(contents: Contents, suite: Suite) -> str:
         if record.steps and not record.wall_seconds:
             raise OffbenchError(f"{where(record)} made {record.steps:,} updates in 0 seconds, says its record")
     return "packages, times and dates are such as runs leave them"
+
+
+def check_tuning(contents: Contents, suite: Suite) -> str:
+    """No run that its configuration was chosen by, and what the records say was spent on choosing."""
+    for record in contents.records.values():
+        if record.is_trial:
+            raise OffbenchError(f"{where(record)} is a trial that the configuration was chosen by, and no result")
+    said = {record.tuning.brief for record in contents.records.values() if record.tuning is not None}
+    return f"tuned: {'; '.join(sorted(said))}" if said else "no tuning is stated"

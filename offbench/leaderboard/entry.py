@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from offbench.evaluation.record import Digest
+from offbench.evaluation.fields import Digest
 
 # From what is merely said to what the organiser did: each level includes those before it.
 Level = Literal["self-reported", "re-evaluated", "retrained", "retrained on hidden tasks"]

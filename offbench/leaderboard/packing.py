@@ -74,7 +74,11 @@ def pack(
         OffbenchError: the runs are not all that the suite asks for, or ``output`` is taken.
     """
     _check_output(output)
-    chosen = _chosen(_runs(runs, trust), suite)
+    found = _runs(runs, trust)
+    results = [run for run in found if not any(record.is_trial for record in run.records)]
+    if len(results) < len(found):
+        say(f"left out, because a configuration was chosen by them: {len(found) - len(results)} runs")
+    chosen = _chosen(results, suite)
     with _beside(output) as folder:
         files, algorithm = _write_files(chosen, folder, say)
         try:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from offbench.evaluation.record import Digest
+from offbench.evaluation.fields import Digest
 from offbench.evaluation.statistics import Summary, summarize
 
 IN_SUCCESSION = 2

@@ -35,6 +35,7 @@ CHECKS: dict[str, NumberCheck] = {
     "starts": completeness.check_starts,
     "method": completeness.check_method,
     "provenance": completeness.check_provenance,
+    "tuning": completeness.check_tuning,
     "possible returns": plausibility.check_bounds,
     "spreads": plausibility.check_spreads,
     "copies within": plausibility.check_copies,

@@ -1,7 +1,8 @@
 """Score against tuning budget: what is expected of an algorithm whose settings are chosen with so many episodes.
 
 The policies of an algorithm on a dataset, of all configurations and seeds, are arms of a bandit
-(`offbench.evaluation.tuning_budget`); their rewards are the episodes of the last evaluation.
+(`offbench.evaluation.tuning_budget`); their rewards are the episodes of the last evaluation. Where there are trials of
+a tuning they are the pool, and the result that came of them is none of it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def draw(
         OffbenchError: no record was evaluated.
     """
     labels = labels or read_labels(None)
-    groups, notes = group(records)
+    groups, notes = group(pool_of(records), trials=True)
     datasets = dataset_labels(groups, labels)
     # By the algorithm's own name: its configurations are what tuning chooses from.
     pools: dict[tuple[str, str], list[Group]] = defaultdict(list)
@@ -61,3 +62,9 @@ def draw(
         name_axes(figure, "Episodes of tuning", "Score of what is chosen")
         legend(figure, {shown[name]: style for name, style in styles.items()})
     return Drawn(figure, rows, tuple(notes))
+
+
+def pool_of(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that are policies to choose from: of an algorithm and a dataset the trials, else all."""
+    tuned = {(one.algorithm, one.benchmark_digest) for one in records if one.is_trial}
+    return [one for one in records if one.is_trial or (one.algorithm, one.benchmark_digest) not in tuned]

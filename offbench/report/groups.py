@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from offbench.errors import OffbenchError
-from offbench.evaluation.record import NUMERIC, RunRecord
+from offbench.evaluation.record import NUMERIC, RunRecord, digest_of
 from offbench.report.labels import Labels
 
 # A label that names more differences than these gives the digest instead.
@@ -42,15 +42,19 @@ class Group:
 
 
 def group(
-    records: Sequence[RunRecord], labels: Labels | None = None, without: Collection[str] = ()
+    records: Sequence[RunRecord], labels: Labels | None = None, without: Collection[str] = (), trials: bool = False
 ) -> tuple[list[Group], list[str]]:
     """Groups in the order of dataset and algorithm, and a note for each thing that was left out.
+
+    Trials of a tuning are left out beside anything else, for their scores are no result; alone they are shown as what
+    they are.
 
     Args:
         records: runs.
         labels: short names; by default names stand as they are in the records.
         without: what labels of algorithms need not tell apart, because it is shown beside them: fields of the
             configuration (``expectile``, ``net.width``), and ``steps``.
+        trials: whether all runs count alike, because nothing is reported of them as a result.
 
     Raises:
         OffbenchError: no record was ever evaluated, or a seed of a run is there twice.
@@ -59,9 +63,12 @@ def group(
     notes = _left_out([record for record in records if not record.evaluations])
     if not evaluated:
         raise OffbenchError(f"none of the {len(records)} run records has an evaluation, so there is no score to report")
+    if not trials:
+        evaluated, told = _results(evaluated)
+        notes += told
     members: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in evaluated:
-        members[record.benchmark_digest, record.method_digest].append(record)
+        members[record.benchmark_digest, _method_key(record)].append(record)
     shown = labels.datasets(record.dataset for record in evaluated) if labels else {}
     benchmarks = _benchmark_labels(evaluated, shown)
     methods = _method_labels(evaluated, _algorithm_names(evaluated, labels), without)
@@ -83,6 +90,30 @@ def _left_out(records: Sequence[RunRecord]) -> list[str]:
         f"left out, because never evaluated: {name}, {count} {'seed' if count == 1 else 'seeds'}"
         for name, count in sorted(counts.items())
     ]
+
+
+def _results(records: list[RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    """The records without those of trials, unless there are no others, and what is to be said of them."""
+    results = [record for record in records if not record.is_trial]
+    trials = [record for record in records if record.is_trial]
+    if results or not trials:
+        counts: dict[str, int] = defaultdict(int)
+        for record in trials:
+            counts[f"{record.algorithm} on {record.dataset}"] += 1
+        said = "left out, because a configuration was chosen by them"
+        return results, [f"{said}: {name}, {count} runs" for name, count in sorted(counts.items())]
+    return trials, [
+        "caution: these are the trials of a tuning, and the best of them was chosen by these very scores: that of the "
+        "result, of other seeds, is what to report"
+    ]
+
+
+def _method_key(record: RunRecord) -> str:
+    """What of the methods may be averaged: the same, chosen in the same way."""
+    if record.tuning is None:
+        return record.method_digest
+    said = "trial" if record.is_trial else record.tuning.model_dump(mode="json")
+    return digest_of([record.method_digest, said])
 
 
 def _algorithm_names(records: Sequence[RunRecord], labels: Labels | None) -> list[str]:
@@ -129,7 +160,7 @@ def _method_labels(
     variants: dict[str, dict[str, dict[str, Facts]]] = defaultdict(lambda: defaultdict(dict))
     for record, name in zip(records, names, strict=True):
         told = {key: value for key, value in _method_facts(record).items() if key not in without}
-        variants[name][record.benchmark_digest][record.method_digest] = told
+        variants[name][record.benchmark_digest][_method_key(record)] = told
     labels = {}
     for name, benchmarks in variants.items():
         # Presets make configurations differ between datasets; only differences within a dataset need a name. The same
@@ -145,6 +176,7 @@ def _method_labels(
 
 def _method_facts(record: RunRecord) -> Facts:
     facts = _flat(record.config) | {"steps": record.steps, "source": record.algorithm_digest[:6]}
+    facts["tuning"] = "none" if record.tuning is None else record.tuning.brief
     facts |= {"code": record.code_digest[:6]} | {name: record.packages.get(name) for name in NUMERIC}
     # Most transforms follow from the configuration; a step is a dictionary of whatever it was fitted to.
     return facts | {f"transform {i}": step for i, step in enumerate(record.transforms)}

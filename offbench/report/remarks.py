@@ -13,7 +13,7 @@ def remarks(cells: Sequence[Cell], fields: Collection[str], chosen: Statistic) -
     """What all cells share and no field shows, what is doubtful about a number, and the notes of the records."""
     successes = [] if chosen.name == "success" else _successes(cells)
     uneven = _uneven(cells) if chosen.each and {*fields} == {DATASET, ALGORITHM} else []
-    return [*_constant(cells, fields), *uneven, *_cautions(cells), *successes, *_notes(cells)]
+    return [*_constant(cells, fields), *uneven, *_cautions(cells), *_tunings(cells), *successes, *_notes(cells)]
 
 
 def _constant(cells: Sequence[Cell], fields: Collection[str]) -> list[str]:
@@ -48,6 +48,32 @@ def _cautions(cells: Sequence[Cell]) -> list[str]:
         for cell in cells
         if cell.summary.caution
     ]
+
+
+_TUNERS = {"random": "random search", "tpe": "TPE"}
+_OBJECTIVES = {
+    "last": "the last evaluation",
+    "best": "the best evaluation",
+    "auc": "the area under the curve",
+    "fqe": "fitted Q evaluation",
+}
+
+
+def _tunings(cells: Sequence[Cell]) -> list[str]:
+    """How each configuration was chosen that offbench chose, and what that cost."""
+    about: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found = cell.group.records[0].tuning
+        if found is None or found.role == "trial":
+            continue
+        failed = f", {found.failed} of which failed" if found.failed else ""
+        by, seeds = _TUNERS.get(found.tuner, found.tuner), ", ".join(map(str, found.seeds))
+        said = (
+            f"{found.brief}; {found.trials} configurations by {by}{failed}, chosen by "
+            f"{_OBJECTIVES[found.objective]} on the seeds {seeds}, none of which is scored here"
+        )
+        about.setdefault(said, []).append(cell)
+    return [f"tuning of {_listed(those)}: {said}" for said, those in about.items()]
 
 
 def _successes(cells: Sequence[Cell]) -> list[str]:

@@ -75,16 +75,20 @@ def long_sheet(table: Table) -> Sheet:
     """A line for each cell, with standard deviation, interval and counts."""
     fields = (*table.rows, *table.columns)
     names = tuple(_TITLES.get(name, name.removeprefix("config.")) for name in fields)
+    tuned = any(cell.group.records[0].tuning is not None for cell in table.cells)
     header = (*names, table.statistic.title, "± Std", "95% interval", "Seeds", "Episodes", "Steps")
+    header += ("Tuning",) if tuned else ()
     beside: dict[str, list[Beside]] = defaultdict(list)
     for one in table.beside if table.usual else ():
         beside[one.dataset].append(one)
     lines: list[Line] = []
     for i, cell in enumerate(table.cells):
-        lines.append(_cell_line(cell))
+        lines.append(_cell_line(cell, tuned))
         if i + 1 == len(table.cells) or table.cells[i + 1].group.dataset != cell.group.dataset:
             lines += [_beside_line(one) for one in beside.pop(cell.group.dataset, [])]
     lines += [_overall_line(one) for one in (*table.averages, *table.overall)]
+    missing = Entry(MISSING)
+    lines = [Line((*one.entries, *[missing] * (len(header) - len(one.entries))), one.section) for one in lines]
     return _sheet(table, header, len(fields), lines, wide=False, spread="std and interval")
 
 
@@ -124,13 +128,22 @@ def _average_lines(table: Table, those: list[Overall] | tuple[Overall, ...], ext
     return [Line((*entries, *(Entry(MISSING) for _ in range(extra))), those[0].label)]
 
 
-def _cell_line(cell: Cell) -> Line:
+def _cell_line(cell: Cell, tuned: bool) -> Line:
     summary = cell.summary
     names = [Entry(plain(value)) for value in (*cell.row, *cell.column)]
     std = MISSING if summary.std is None else f"{summary.std:.1f}"
     counts = (Entry(str(summary.seeds)), Entry(str(cell.episodes)), Entry(str(cell.steps)))
     score = Entry(f"{summary.mean:.1f}", mark=cell.mark)
-    return Line((*names, score, Entry(std), Entry(_interval(summary.interval)), *counts), names[0].text)
+    tuning = (Entry(_tuning(cell)),) if tuned else ()
+    return Line((*names, score, Entry(std), Entry(_interval(summary.interval)), *counts, *tuning), names[0].text)
+
+
+def _tuning(cell: Cell) -> str:
+    """Kind of the tuning and what it has spent; notes say more."""
+    said = cell.group.records[0].tuning
+    if said is None:
+        return MISSING
+    return "a trial" if said.role == "trial" else f"{said.kind}, {said.runs:,} runs"
 
 
 def _overall_line(one: Overall) -> Line:

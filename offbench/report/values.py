@@ -111,6 +111,8 @@ def _row(cell: Cell, chosen: Statistic) -> dict[str, object]:
         "interval_high": high,
         "bold": cell.bold,
         "tuning_runs": max(one.tuning_runs for one in cell.group.records),
+        "tuning_kind": record.tuning.kind if record.tuning else "none",
+        "tuning_episodes": record.tuning.episodes if record.tuning else 0,
         "seed_list": " ".join(str(one.seed) for one in cell.group.records),
         "seed_scores": " ".join(repr(score) for score in each(cell, chosen).tolist()),
         "notes": "; ".join(cell.notes),

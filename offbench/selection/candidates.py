@@ -13,12 +13,14 @@ from torch import Tensor
 
 from offbench.algorithms.values import critic_values
 from offbench.basis.shapes import Array
+from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.environments.protocol import Simulator
 from offbench.environments.simulator import make_simulator
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.evaluation.rollout import environment_seeds, one_torch_thread, played
+from offbench.training.checks import action_range, device_of
 from offbench.training.finished import Run
 from offbench.training.group import GroupPolicy
 
@@ -79,6 +81,29 @@ def candidates(folders: Sequence[Path], trust: bool = False) -> list[Candidate]:
                 )
             found.append(Candidate(run, seed, policy))
     return found
+
+
+def view_of(found: Sequence[Candidate], data: Trajectories, name: str, device: str) -> Transitions:
+    """The data that all candidates learned from, as estimators see them: standardised states, rewards as they are.
+
+    Args:
+        found: the candidates.
+        data: the data, which are checked to be those.
+        name: what the data are called.
+        device: cpu, cuda or auto.
+
+    Raises:
+        OffbenchError: the candidates learned from other data.
+    """
+    run = found[0].run
+    plan = run.manifest.plan
+    if data.digest != plan.dataset_digest:
+        raise OffbenchError(
+            f"{name} is not the data that {run.folder} learned from: its digest is {data.digest[:12]}... and not "
+            f"{plan.dataset_digest[:12]}..."
+        )
+    scale = action_range(data, plan.whole_task)
+    return Transitions(data, normalise_states=True, action_range=scale, device=device_of(device))
 
 
 def actions_of(

@@ -18,6 +18,7 @@ from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
 from offbench.selection.behaviour import clone, log_ratios, padded
 from offbench.selection.candidates import (
+    MOST_BYTES,
     Candidate,
     actions_of,
     cloning_errors,
@@ -98,3 +99,20 @@ def predict(
         np.array([one.effective for one in said]),
         float((rewards @ config.discount ** np.arange(rewards.shape[1])).mean()),
     )
+
+
+def fqe_values(
+    found: Sequence[Candidate], view: Transitions, config: FQEConfig, seed: int = 0, say: Say = lambda line: None
+) -> Float[Array, " policies"]:
+    """What fitted Q evaluation alone says of the policies, as many at a time as there is room for their actions.
+
+    All see the same rows and noise, so that a policy's value does not depend on the others by more than rounding.
+    """
+    at_once = max(1, MOST_BYTES // (len(view) * view.action_size * 4))
+    states = view.batch(torch.arange(len(view), device=view.device).unsqueeze(0)).observations[0, view.first_steps]
+    firsts, following, values = first_states(view), next_states(view), list[float]()
+    for first in range(0, len(found), at_once):
+        policies = [candidate.policy for candidate in found[first : first + at_once]]
+        fitted = fit(view, actions_of(policies, view, following), config, seed, say)
+        values += fitted.at(states, actions_of(policies, view, firsts), seed).mean(1).tolist()
+    return np.array(values)

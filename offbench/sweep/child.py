@@ -29,7 +29,10 @@ def main() -> None:
                 os.sched_setaffinity(0, order["cores"])
         for message in messages:
             answer = made(Job.of_json(json.loads(message)), order["options"])
-            line.sendall(json.dumps(answer).encode() + b"\n")
+            try:
+                line.sendall(json.dumps(answer).encode() + b"\n")
+            except OSError:  # the sweep is gone; the run is in its folder
+                return
             if "interrupted" in answer:
                 return
 

@@ -33,6 +33,8 @@ class Job:
         revision: that the dataset must have; any if None.
         data: file in which the dataset of that id lies, where no card has it.
         label: what the dataset is called in what is shown; its id if empty.
+        tuning: what the records say of how the configuration is chosen, as JSON holds a
+            `offbench.evaluation.tuning_record.TuningRecord`.
     """
 
     method: Method
@@ -42,6 +44,7 @@ class Job:
     revision: int | None = None
     data: Path | None = None
     label: str = ""
+    tuning: Mapping[str, Any] | None = None
 
     @property
     def title(self) -> str:
@@ -98,6 +101,10 @@ class Job:
             wanted["dataset_digest"], has["dataset_digest"] = load(self.dataset).digest, plan.dataset_digest
         if self.revision is not None:
             wanted["revision"], has["revision"] = self.revision, plan.dataset_revision
+        if self.tuning is not None:
+            kept_tuning = {} if plan.tuning is None else plan.tuning.model_dump(mode="json")
+            for name, value in self.tuning.items():
+                wanted[f"tuning.{name}"], has[f"tuning.{name}"] = value, kept_tuning.get(name)
         for name, value in self.method.changes.items():
             wanted[name], has[name] = list(value) if isinstance(value, tuple) else value, plan.config.get(name)
         if str(wanted.get("task", "")).endswith(".toml"):  # a file of the user's, whose task has a name of its own
@@ -132,6 +139,7 @@ class Job:
             data,
             output=self.folder,
             resume=True,
+            tuning=self.tuning,
             **{**self._known, **options, **self.method.changes},
         )
 
@@ -152,6 +160,7 @@ class Job:
             "revision": self.revision,
             "data": None if self.data is None else str(self.data),
             "label": self.label,
+            "tuning": None if self.tuning is None else dict(self.tuning),
         }
 
     @classmethod
@@ -168,4 +177,5 @@ class Job:
             table["revision"],
             None if data is None else Path(data),
             table["label"],
+            table.get("tuning"),
         )

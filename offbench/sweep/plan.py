@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from offbench.basis.files import slug_of
 from offbench.catalog.loading import find, is_split
@@ -61,6 +61,18 @@ def read_plan(path: Path) -> Plan:
     Raises:
         OffbenchError: it cannot be read, is no TOML or no plan, or a method does not take what it is given.
     """
+    return of_file(path, parsed)
+
+
+Read = TypeVar("Read")
+
+
+def of_file(path: Path, parse: Callable[[Mapping[str, Any]], Read]) -> Read:
+    """What ``parse`` makes of a TOML file.
+
+    Raises:
+        OffbenchError: it cannot be read, is no TOML, or what ``parse`` raises, the file named.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -68,7 +80,7 @@ def read_plan(path: Path) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OffbenchError(f"{path} is no valid TOML: {error}") from error
     try:
-        return parsed(table)
+        return parse(table)
     except OffbenchError as error:
         error.args = (f"the plan {path}: {error}", *error.args[1:])
         raise
@@ -98,7 +110,7 @@ def parsed(table: Mapping[str, Any]) -> Plan:
         [each for given in methods for each in _methods(given, draws, table.get("seed", 0))],
         datasets,
         table.get("suite"),
-        {name: _option(table[name]) for name in OPTIONS if name in table},
+        options_of(table),
         None if output is None else Path(output),
     )
 
@@ -111,8 +123,10 @@ def _methods(given: Mapping[str, Any], draws: int | None, seed: int) -> list[Met
     return expanded(algorithm, space, draws if space else None, seed)
 
 
-def _option(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def options_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run among the entries of a plan."""
+    given = {name: table[name] for name in OPTIONS if name in table}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def jobs(plan: Plan, output: Path) -> list[Job]:
@@ -125,7 +139,7 @@ def jobs(plan: Plan, output: Path) -> list[Job]:
         find(dataset.partition("?")[0] if is_split(dataset) else dataset)
     Options(**plan.options)  # refuses numbers that cannot be meant
     made = [
-        Job(method, dataset, output / method.slug / _slug(dataset), plan.options)
+        Job(method, dataset, output / method.slug / folder_of(dataset), plan.options)
         for method in plan.methods
         for dataset in plan.datasets
     ]
@@ -133,7 +147,8 @@ def jobs(plan: Plan, output: Path) -> list[Job]:
     return made
 
 
-def _slug(dataset: str) -> str:
+def folder_of(dataset: str) -> str:
+    """What the folder of a run on a dataset is called."""
     return Path(dataset).name if Path(dataset).exists() else slug_of(dataset)
 
 

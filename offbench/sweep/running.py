@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,19 +39,37 @@ def run_sweep(folder: Path, jobs: Sequence[Job], engine: Engine, workers: int, q
         Interrupted: Ctrl-C or SIGTERM; what was being made has been saved.
     """
     with claimed(folder):
-        left = [job for job in jobs if not job.is_done]
-        if not quiet:
-            _tell_of_other_code([job for job in jobs if job not in left])
-        sweep = Sweep(folder, jobs, workers=workers)
-        sweep.write()
-        if left:
-            try:
-                with Board(sweep, quiet) as board:
-                    engine(left, board)
-            finally:
-                sweep.running.clear()
-                sweep.write()
-        return sweep
+        return make_missing(folder, jobs, engine, workers, quiet)
+
+
+def make_missing(
+    folder: Path,
+    jobs: Sequence[Job],
+    engine: Engine,
+    workers: int,
+    quiet: bool = False,
+    failed: Mapping[Path, str] | None = None,
+) -> Sweep:
+    """As `run_sweep` in a folder that this process has `claimed`.
+
+    Args:
+        folder: see there, as ``jobs``, ``engine``, ``workers`` and ``quiet``.
+        failed: why, of runs that have failed before and are not tried again, by folder.
+    """
+    failed = failed or {}
+    left = [job for job in jobs if job.folder not in failed and not job.is_done]
+    if not quiet:
+        _tell_of_other_code([job for job in jobs if job not in left and job.folder not in failed])
+    sweep = Sweep(folder, jobs, failed=dict(failed), workers=workers)
+    sweep.write()
+    if left:
+        try:
+            with Board(sweep, quiet) as board:
+                engine(left, board)
+        finally:
+            sweep.running.clear()
+            sweep.write()
+    return sweep
 
 
 @contextmanager

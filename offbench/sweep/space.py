@@ -76,16 +76,24 @@ def expanded(algorithm: str, space: Mapping[str, Any], draws: int | None = None,
             for values in itertools.product(*(v for v in found.values() if not isinstance(v, Range)))
         ]
     else:
-        chosen = [_drawn(found, stream(seed, f"sweep/{algorithm}", number)) for number in range(draws)]
+        chosen = [drawn(found, stream(seed, f"sweep/{algorithm}", number)) for number in range(draws)]
     methods = [made(algorithm, changes) for changes in chosen]
     return list({method.name: method for method in methods}.values())
 
 
-def _drawn(space: Mapping[str, Values], chance: np.random.Generator) -> dict[str, Any]:
+def drawn(space: Mapping[str, Values], chance: np.random.Generator) -> dict[str, Any]:
+    """A value of each hyperparameter."""
     return {
         name: values.draw(chance) if isinstance(values, Range) else values[int(chance.integers(len(values)))]
         for name, values in space.items()
     }
+
+
+def written(values: Values) -> Any:
+    """Values as a plan writes them, and JSON holds them."""
+    if not isinstance(values, Range):
+        return [list(value) if isinstance(value, tuple) else value for value in values]
+    return {"low": values.low, "high": values.high, "scale": "log" if values.log else "linear"}
 
 
 def values_of(algorithm: str, name: str, given: Any) -> Values:

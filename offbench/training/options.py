@@ -79,6 +79,7 @@ class Options:
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(Options))
+BESIDE = "tuning"  # a keyword of `offbench.train` that is no flag
 
 
 def parted(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
@@ -95,7 +96,7 @@ def parted(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
     given["log"] = tuple(one for one in listed(given.get("log", ())) if isinstance(one, str))
     if isinstance(given.get("task"), Task):
         given["task"] = given["task"].name
-    return Options(**given), {name: value for name, value in settings.items() if name not in NAMES}
+    return Options(**given), {name: value for name, value in settings.items() if name not in (*NAMES, BESIDE)}
 
 
 def signed(function: Callable[..., Any]) -> inspect.Signature:
@@ -111,7 +112,7 @@ def signed(function: Callable[..., Any]) -> inspect.Signature:
 
 def check_names(found: Any) -> None:
     """Refuse hyperparameters that are called as an option, with an OffbenchError."""
-    taken = {"algorithm", "dataset", *NAMES}
+    taken = {"algorithm", "dataset", *NAMES, BESIDE}
     for field in registry.hyperparameters(found):
         if field.name in taken:
             raise OffbenchError(

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from offbench.algorithms import registry
 from offbench.data.scaling import Scaling
 from offbench.environments.task import Task
 from offbench.environments.task import task as find_task
 from offbench.evaluation.record import digest_of
+from offbench.evaluation.tuning_record import TuningRecord
 
 
 class Strict(BaseModel):
@@ -79,6 +80,14 @@ class Plan(Strict):
     device: str
     notes: list[str] = []
     own_task: Task | None = None  # where ``task`` is the name of none of offbench's
+    tuning: TuningRecord | None = None  # how the configuration was chosen; None is left out of all that is written
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        table: dict[str, Any] = handler(self)
+        if self.tuning is None:
+            table.pop("tuning", None)
+        return table
 
     @property
     def settings_digest(self) -> str:
@@ -121,8 +130,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
             plan |= {f"own_task.{name}": value for name, value in plan["own_task"].items()}
     if "own_task.name" in before:
         del before["own_task"], after["own_task"]
-    names = sorted(name for name in before.keys() - FREE_TO_CHANGE if before[name] != after[name])
-    return [f"{name} was {_short(before[name])} and is {_short(after[name])}" for name in names]
+    names = sorted(n for n in (before.keys() | after.keys()) - FREE_TO_CHANGE if before.get(n) != after.get(n))
+    return [f"{name} was {_short(before.get(name))} and is {_short(after.get(name))}" for name in names]
 
 
 # Notes are words about the rest.

@@ -36,6 +36,8 @@ def make_records(plan: Plan, progress: Progress, task: Task | None) -> list[RunR
         "hardware": hardware,
         "packages": packages,
         "git_commit": commit,
+        "tuning": plan.tuning,
+        "tuning_runs": plan.tuning.runs if plan.tuning else 0,
         "created": datetime.now(UTC),
     }
     each = zip(plan.seeds, progress.evaluations, progress.losses, strict=True)

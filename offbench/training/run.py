@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from offbench.algorithms import registry
 from offbench.basis.code import package_digest
@@ -18,8 +20,9 @@ from offbench.catalog.loading import load
 from offbench.data.learned import Learned, whole
 from offbench.data.trajectories import Trajectories
 from offbench.environments.own_tasks import chosen_task, own
-from offbench.environments.task import Task
+from offbench.environments.task import Task, first_error
 from offbench.errors import OffbenchError, UnwritableError
+from offbench.evaluation.tuning_record import TuningRecord
 from offbench.training import execution
 from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
 from offbench.training.crew import LostWorkerError
@@ -29,7 +32,7 @@ from offbench.training.folder import RunFolder
 from offbench.training.learner import action_size
 from offbench.training.logs import Logs, chosen_logs
 from offbench.training.loop import Training
-from offbench.training.options import Options, check_names, parted, signed
+from offbench.training.options import BESIDE, Options, check_names, parted, signed
 from offbench.training.plan import Plan, ScalingPlan, differences, torch_dtype
 from offbench.training.progress import Display
 from offbench.training.remarks import recorded_task, remarks
@@ -50,7 +53,8 @@ def train(algorithm: str | type, dataset: str | Path | Sequence[str | Path] | Le
         **settings: fields of `offbench.training.options.Options` (task, seeds, steps, evaluate_every, episodes,
             checkpoint_every, output, resume, device, data_on, dtype, compile, group, workers, log, quiet), and fields
             of the algorithm's config that differ from defaults and preset. A task may also be an `offbench.Task`, and a
-            log any callable, see `offbench.training.logs`.
+            log any callable, see `offbench.training.logs`. ``tuning`` says how the configuration was chosen, with the
+            fields of `offbench.evaluation.tuning_record.TuningRecord`, which the records keep.
 
     Raises:
         OffbenchError: an unknown name, data that do not fit the algorithm or the task, a folder that is taken, a
@@ -82,7 +86,8 @@ def _trained(algorithm: str | type, dataset: Any, settings: dict[str, Any], here
     if registry.is_algorithm(found):
         check_hyperparameters(config)
     chosen = given or main.provenance.task or recorded_task(main)
-    request = Request(name, found, config, data, chosen_task(chosen) if chosen else None, options, logs)
+    task, tuning = chosen_task(chosen) if chosen else None, _tuning(settings.get(BESIDE), options)
+    request = Request(name, found, config, data, task, options, logs, tuning)
     check_requirements(found, data)
     check_spaces(found, main)
     with blamed(f"the run of {name}"):
@@ -97,6 +102,20 @@ def _trained(algorithm: str | type, dataset: Any, settings: dict[str, Any], here
             with _kept(folder):
                 begin(folder, going_on or plan, going_on is not None)
     return named
+
+
+def _tuning(given: Mapping[str, Any] | TuningRecord | None, options: Options) -> TuningRecord | None:
+    if given is None:
+        return None
+    try:
+        tuning = given if isinstance(given, TuningRecord) else TuningRecord.model_validate(dict(given))
+        for seed in options.chosen_seeds:
+            tuning.check_seed(seed)
+    except ValidationError as error:
+        raise OffbenchError(f"tuning is no record of a tuning: {first_error(error)}") from error
+    except ValueError as error:
+        raise OffbenchError(str(error)) from error
+    return tuning
 
 
 @contextmanager
@@ -143,6 +162,7 @@ class Request:
     task: Task | None
     options: Options
     logs: Logs
+    tuning: TuningRecord | None
 
     @property
     def main(self) -> Trajectories:
@@ -170,6 +190,7 @@ class Request:
             episodes=self.options.episodes,
             device=self.device,
             notes=remarks(self.main, self.task, self.algorithm, self.found),
+            tuning=self.tuning,
             **parts,
         )
 

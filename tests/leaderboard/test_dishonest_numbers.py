@@ -13,6 +13,7 @@ import pytest
 from honest_entries import EPISODES, MAZE, PENDULUM, STEPS, Draft, edited, honest, slug, tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from synthetic_records import make_tuning
 
 from offbench.environments.task import task
 from offbench.errors import OffbenchError
@@ -374,3 +375,17 @@ def test_no_bytes_make_the_verifier_fail(content, place, tmp_path):
     folder = edited(tmp_path / "entry")
     (folder / place).write_bytes(content)
     assert refusals(folder)
+
+
+def test_the_runs_that_a_configuration_was_chosen_by_are_no_entry(tmp_path):
+    trial = make_tuning(role="trial", datasets=[PENDULUM], seeds=[0]).model_dump(mode="json")
+    told = refusals(edited(tmp_path / "entry", first(tuning=trial)))
+    assert told == [f"seed 0 on {PENDULUM} is a trial that the configuration was chosen by, and no result"]
+
+
+def test_what_was_spent_on_choosing_is_told(tmp_path):
+    spent = make_tuning(seeds=[100, 101], runs=40, episodes=800).model_dump(mode="json")
+    folder = edited(tmp_path / "entry", each(lambda record: record.update(tuning=spent, tuning_runs=40)))
+    with opened(folder) as found:
+        said = {check.name: check.message for check in number_checks(read_contents(found), tiny())}
+    assert said["tuning"] == "tuned: online, 40 runs, 800 episodes"

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from synthetic_records import make_tuning
 
 import offbench
 import offbench.cli.leaderboard  # so that all commands know the real suites before a test names others
@@ -84,6 +85,17 @@ def test_runs_that_are_not_what_the_suite_asks_for_are_refused(changes, sentence
     with pytest.raises(OffbenchError, match=sentence):
         pack([runs], SMALL.model_copy(update=changes), US, tmp_path / "entry")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_trials_of_a_tuning_are_left_out(runs, tmp_path):
+    tuning = make_tuning(role="trial", seeds=[0]).model_dump(mode="json")
+    folder = tmp_path / "trial"
+    options = {"steps": 5, "seeds": 1, "episodes": 10, "quiet": True}
+    offbench.train(Constant, SWINGUP, output=folder, tuning=tuning, **options)
+    said = []
+    entry = pack([runs, folder], SMALL, US, tmp_path / "entry", say=said.append)
+    assert said[0] == "left out, because a configuration was chosen by them: 1 runs"
+    assert len(entry.files) == 3
 
 
 def test_what_is_there_is_not_overwritten(runs, tmp_path):

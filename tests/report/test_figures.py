@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic_records import make_record, seeds
+from synthetic_records import make_record, make_tuning, seeds
 
 import offbench
 from offbench.cli.report import commands
@@ -101,6 +101,20 @@ def test_a_tuning_budget_is_spent_on_all_configurations_of_an_algorithm():
     assert means[0] == pytest.approx(50, abs=5)
     assert means[1] == pytest.approx(10 + 80 * 5 / 6, abs=5)  # 1 - (2 * 1) / (4 * 3)
     np.testing.assert_allclose(means[3:], 90)
+
+
+def test_trials_are_the_pool_of_a_budget_and_their_result_is_not():
+    pool = [
+        make_record([score], config={"rate": rate}, seed=0, tuning=make_tuning(role="trial", trial=int(rate)))
+        for rate, score in ((1.0, 10.0), (2.0, 90.0))
+    ]
+    chosen = make_tuning(runs=2, episodes=2, trial=2)
+    result = make_record([50.0], config={"rate": 2.0}, seed=5, tuning=chosen, tuning_runs=2)
+    other = make_record([70.0], algorithm="iql", seed=5)
+    drawn = budget_figure.draw([*pool, result, other], pulls=4)
+    assert {(row["algorithm"], row["policies"]) for row in drawn.data} == {("bc", 2), ("iql", 1)}
+    assert drawn.data[3]["mean"] == pytest.approx(90)
+    assert not drawn.notes
 
 
 def test_rollouts_are_shown_from_worst_to_best_first_state_to_last():

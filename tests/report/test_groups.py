@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from synthetic_records import make_record, make_task
+from synthetic_records import make_record, make_task, make_tuning
 
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import digest_of
@@ -105,3 +105,41 @@ def test_runs_without_scores_are_left_out_and_said() -> None:
 def test_a_seed_twice_is_refused() -> None:
     with pytest.raises(OffbenchError, match="a seed twice"):
         group([make_record([1.0]), make_record([2.0])])
+
+
+def trials(count: int = 2, **changes: Any) -> list[Any]:
+    return [
+        make_record([10.0 * number, 10.0 * number], seed=seed, tuning=tuning, config={"rate": float(number)}, **changes)
+        for number in range(count)
+        for tuning in [make_tuning(role="trial", trial=number)]
+        for seed in (0, 1)
+    ]
+
+
+def result(seeds: tuple[int, ...] = (5, 6), **changes: Any) -> list[Any]:
+    tuning = make_tuning(runs=4, episodes=8, trial=1, **changes)
+    return [make_record([7.0], seed=s, tuning=tuning, tuning_runs=4, config={"rate": 1.0}) for s in seeds]
+
+
+def test_trials_are_never_averaged_with_the_result_nor_shown_beside_it() -> None:
+    found, notes = group([*trials(), *result()])
+    assert [(one.algorithm, [record.seed for record in one.records]) for one in found] == [("bc", [5, 6])]
+    assert notes == [f"left out, because a configuration was chosen by them: bc on {DATASET}, 4 runs"]
+
+
+def test_trials_alone_are_shown_as_such() -> None:
+    found, notes = group(trials())
+    assert [one.algorithm for one in found] == ["bc (rate=0.0)", "bc (rate=1.0)"]
+    assert len(notes) == 1
+    assert "the best of them was chosen by these very scores" in notes[0]
+    found, notes = group([*trials(), *result()], trials=True)
+    assert sorted(len(one.records) for one in found) == [2, 2, 2]
+    assert not notes
+
+
+def test_runs_of_one_configuration_that_was_tuned_and_was_not_are_told_apart() -> None:
+    plain = [make_record([3.0], seed=seed, config={"rate": 1.0}) for seed in (0, 1)]
+    assert labels([*plain, *result()]) == [
+        (DATASET, "bc (tuning=none)", [0, 1]),
+        (DATASET, "bc (tuning=online, 4 runs, 8 episodes)", [5, 6]),
+    ]

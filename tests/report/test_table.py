@@ -1,7 +1,8 @@
+import json
 import math
 
 import pytest
-from synthetic_records import make_evaluation, make_record, make_task, seeds, two_by_two
+from synthetic_records import make_evaluation, make_record, make_task, make_tuning, seeds, two_by_two
 
 from offbench.algorithms.published import published_scores
 from offbench.catalog.cards import cards
@@ -212,3 +213,20 @@ def test_success_rates_stand_beside_scores_where_returns_are_zero_or_one() -> No
     )
     assert second.startswith("success of iql on offbench/pendulum/mixed-v0: 87.5% [")
     assert build(seeds([50.0])).notes == ()
+
+
+def test_tuning_and_its_budget_stand_where_the_number_stands():
+    tuning = make_tuning(runs=60, episodes=1200, failed=2, objective="auc", tuner="tpe")
+    tuned = [make_record([7.0], seed=seed, algorithm="iql", tuning=tuning, tuning_runs=60) for seed in (5, 6)]
+    built = build([*tuned, make_record([3.0])])
+    shown = render(built, "terminal", width=140)
+    header, line = (next(each for each in shown.splitlines() if word in each) for word in ("Steps", "  iql"))
+    assert header.endswith("Tuning")
+    assert line.endswith("online, 60 runs")
+    assert "20 configurations by TPE, 2 of which failed, chosen by the area under the curve on the seeds 0, 1, 2" in (
+        " ".join(shown.split())
+    )
+    first = json.loads(render(built, "json"))["cells"][1]
+    assert [first[f"tuning_{what}"] for what in ("kind", "runs", "episodes")] == ["online", 60, 1200]
+    assert "online, 60 runs, 1,200 episodes" in render(built, "markdown", layout="wide")
+    assert "Tuning" not in render(build([make_record([3.0])]), "terminal", width=140)

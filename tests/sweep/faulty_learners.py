@@ -37,3 +37,29 @@ class Fails:
 class Raises:
     def fit(self, data, task, seed, budget):
         raise SystemExit(3)
+
+
+@dataclass
+class Picky:
+    """Learns nothing, and cannot be trained above a level."""
+
+    level: float = 0.0
+
+    def fit(self, data, task, seed, budget):
+        if self.level > 0.5:
+            raise OffbenchError(f"a level of {self.level} is too high")
+        return Still()
+
+
+@dataclass
+class Pushing:
+    """Pushes as hard as it is told."""
+
+    torque: float = 0.0
+    kind: str = "plain"
+
+    def fit(self, data, task, seed, budget):
+        return self
+
+    def act(self, observations):
+        return np.full((len(observations), 1), self.torque, np.float32)
