@@ -42,7 +42,7 @@ _LAST, _BEFORE = "manifest.json", "manifest.before.json"
 # What is left of files where a run was killed in writing.
 _DATA = r"\.data-\d+-\w+\.part"
 _WRITTEN = rf"manifest(\.before)?\.json|{CHECKPOINT.pattern}|seed-\d+\.json|metrics\.csv|{_DATA}"
-_LEFT = re.compile(rf"\.({_WRITTEN})\.\w{{8}}\.part|{_DATA}")
+_LEFT = re.compile(rf"\.tmp\w{{6}}|\.({_WRITTEN})\.\w{{8}}\.part|{_DATA}")
 
 
 class _Standing(NamedTuple):

@@ -234,7 +234,7 @@ def test_a_damaged_file_is_one_sentence(text, pendulum_file, tmp_path):
 
 def test_trials_that_fail_are_spent_and_not_chosen(pendulum_file, tmp_path):
     space, options = {"level": {"low": 0.0, "high": 1.0}}, {"steps": 1, "seeds": 2, "episodes": 1}
-    wanted = small(pendulum_file, space, "learners:Picky", options, trials=6)
+    wanted = small(pendulum_file, space, "faulty_learners:Picky", options, trials=6)
     done = made(wanted, tmp_path)
     failed = [trial for trial in done.notebook.trials if trial.value is None]
     assert 0 < len(failed) < 6
@@ -253,7 +253,7 @@ def test_trials_that_fail_are_spent_and_not_chosen(pendulum_file, tmp_path):
 
 def test_where_all_trials_fail_the_first_reason_is_told_and_they_are_tried_again(pendulum_file, tmp_path):
     space, options = {"level": {"low": 0.6, "high": 1.0}}, {"steps": 1, "seeds": 1, "episodes": 1}
-    wanted = small(pendulum_file, space, "learners:Picky", options, trials=3)
+    wanted = small(pendulum_file, space, "faulty_learners:Picky", options, trials=3)
     for _ in range(2):
         with pytest.raises(OffbenchError, match=r"all 3 trials have failed, the first because: .* is too high"):
             made(wanted, tmp_path)
@@ -262,7 +262,7 @@ def test_where_all_trials_fail_the_first_reason_is_told_and_they_are_tried_again
 
 def test_a_configuration_that_comes_twice_is_made_once(pendulum_file, tmp_path, monkeypatch):
     space, options = {"torque": [0.0, 1.0, 2.0]}, {"steps": 1, "seeds": 1, "episodes": 1}
-    wanted = small(pendulum_file, space, "learners:Pushing", options, trials=3, tuner="tpe", batch=3)
+    wanted = small(pendulum_file, space, "faulty_learners:Pushing", options, trials=3, tuner="tpe", batch=3)
     monkeypatch.setattr(
         "offbench.sweep.tuning.next_batch",
         lambda study, trials: (

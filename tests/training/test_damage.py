@@ -114,6 +114,7 @@ def test_the_checkpoint_before_stays_until_the_run_is_complete(undisturbed, stop
     assert sorted(path.name for path in undisturbed.iterdir()) == [
         "checkpoint-000000060.safetensors",
         "manifest.json",
+        "metrics.csv",
         "seed-0.json",
         "seed-1.json",
     ]
