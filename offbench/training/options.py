@@ -43,7 +43,7 @@ class Options:
     device: str = "auto"
     """cpu, cuda, or auto for a GPU where there is one."""
     dtype: Precision = "float32"
-    """Precision of parameters and data; mixed is float32 with the hidden layers' products in bfloat16."""
+    """Precision; mixed is float32 with hidden layers' products in bfloat16, tf32 with all products in TF32 (GPU)."""
     compile: Compile = "auto"
     """Compile the update: where it pays, always, or never."""
     group: int | None = None

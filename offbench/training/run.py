@@ -21,7 +21,7 @@ from offbench.environments.own_tasks import chosen_task, own
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.training import execution
-from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
+from offbench.training.checks import action_range, check_hyperparameters, check_precision, device_of, observation_size
 from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options
 from offbench.training.folder import RunFolder
@@ -162,6 +162,7 @@ Begin = Callable[[RunFolder, Plan, bool], object]  # runs a plan in a folder, or
 def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
+    check_precision(options.dtype, request.device)
     config = completed(request.config, request.main, task)
     view = make_view(found, config, data, action_range(request.main, task), request.device, torch_dtype(options.dtype))
     cost = execution.measured(found, config, view, options, request.device)
