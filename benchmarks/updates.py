@@ -62,8 +62,11 @@ def no_jax(device: str) -> str:
     return ""
 
 
-def measured(name: str, seeds: list[int], device: str, rounds: int, seconds: float, cache: str) -> dict[str, Any]:
-    """The record of a method."""
+def measured(
+    name: str, seeds: list[int], given: argparse.Namespace, cache: str, told_once: dict[str, Any]
+) -> dict[str, Any]:
+    """The record of a method; ``told_once`` are date, commit and machine."""
+    device, rounds, seconds = given.device, given.rounds, given.seconds
     kinds, absent = chosen(name, seeds, device)
     config, _ = prepared(name)
     made = products(name)
@@ -84,14 +87,14 @@ def measured(name: str, seeds: list[int], device: str, rounds: int, seconds: flo
     return {
         "algorithm": name,
         "device": device,
-        **described(),
+        **told_once,
         "unit": "updates of one seed a second" + (", one thread, by processor time" if device == "cpu" else ""),
         "rounds": rounds,
         "seeds": seeds,
         "batch_size": config.batch_size,
         "networks": networks(config),
         "operations": operations(made),
-        "products": sum(made.values()),
+        "products": sum(stack * count for (stack, *_), count in made.items()),
         "compile_seconds": round(told["first_seconds"], 1),
         "together": told["together"],
         **({"gpu": told["gpu"]} if "gpu" in told else {}),
@@ -122,9 +125,10 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="keep what was measured in docs/speed/updates")
     given = parser.parse_args()
     seeds = sorted(set(given.seeds or ([1, 4, 16] if given.device == "cpu" else [1, 16, 64])) | {1})
+    told_once = described()  # before records are written, which would count as changes to the commit
     with tempfile.TemporaryDirectory() as cache:  # so that the seconds to compile are those of the first time
         for name in given.algorithms:
-            record = measured(name, seeds, given.device, given.rounds, given.seconds, cache)
+            record = measured(name, seeds, given, cache, told_once)
             show(record)
             if given.record:
                 print(f"  wrote {write(record)}")
