@@ -96,6 +96,7 @@ def of_methods(device: str) -> list[str]:
     counts = sorted({seeds for record in found for seeds in record["seeds"]})
     seeds = [f"{count} seed{'s' if count > 1 else ''}" for count in counts]
     head = ["method", "networks", "batch", "plain", *seeds, "times plain, 1 seed", "products allow", "reached"]
+    head += ["seconds to compile"]
     rows = []
     for record in found:
         own = [median(record, "offbench", count) for count in counts]
@@ -104,7 +105,7 @@ def of_methods(device: str) -> list[str]:
         name, batch = f"`{record['algorithm']}`", f"{record['batch_size']:,}"
         plain = number(median(record, "plain", 1))
         cells = [name, record["networks"], batch, plain, *map(number, own), ratio(record, "offbench", 1, "plain")]
-        rows.append([*cells, number(most), reached])
+        rows.append([*cells, number(most), reached, f"{record['compile_seconds']:.0f}"])
     return [*table(head, rows, 2), "", *sources(found)]
 
 

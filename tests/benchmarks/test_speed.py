@@ -22,6 +22,7 @@ RECORD = {
     "networks": "256-256",
     "operations": 524e6,
     "products": 41.0,
+    "compile_seconds": 17.2,
     "absent": {"jax": "jax is not installed"},
     "rates": {
         "plain": {"1": [50.0, 100.0, 120.0]},
@@ -47,7 +48,7 @@ def test_a_method_has_a_row_with_medians_ratios_and_what_the_machine_allows(caps
     head, rule, row, _, source = printed(capsys, "methods", "cpu").splitlines()
     assert head.startswith("| method | networks | batch | plain | 1 seed | 4 seeds | times plain, 1 seed |")
     assert rule.count("|") == head.count("|")
-    assert row == "| `iql` | 256-256 | 256 | 100 | 160 | 2,000 | 1.60 (1.50 to 3.00) | 2,500 | 80% |"
+    assert row == "| `iql` | 256-256 | 256 | 100 | 160 | 2,000 | 1.60 (1.50 to 3.00) | 2,500 | 80% | 17 |"
     assert source == (
         "Measured 2030-01-02, commit 0123456789, one core of Some CPU, torch 2.13.0, jax 0.10.2, medians of 3 rounds."
     )
