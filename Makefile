@@ -11,7 +11,7 @@ WORKERS ?= $(shell $(BIN)/python -c 'from offbench.basis.cores import usable_cor
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 SELECT ?= tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
 # Files whose names begin with _ are shared by the others; suite.py runs all tests several times, and is run by itself.
-BENCHMARKS := $(filter-out benchmarks/suite.py,$(sort $(wildcard benchmarks/[!_]*.py)))
+BENCHMARKS := $(filter-out benchmarks/suite.py benchmarks/updates.py,$(sort $(wildcard benchmarks/[!_]*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo docs results test suite test-slow lint bench clean
@@ -23,7 +23,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       the documentation as a site, build/docs/index.html"
-	@echo "make bench      speed and memory, as ratios against a rival in the same run"
+	@echo "make bench      speed and memory against rivals in the same run; docs/speed.md anew"
 	@echo "make clean      remove caches and built files; .venv and runs stay"
 
 install: $(READY)
@@ -71,7 +71,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The rates of updates are kept, and the page of speed shows them; the others are printed.
 bench: $(READY)
+	$(BIN)/python benchmarks/updates.py --record
+	$(BIN)/python docs/results.py docs/speed.md
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done
 
 # The generator of the site is not among what tests need.

@@ -2,8 +2,8 @@
 
 Each has the networks, losses and update order of ours in its default configuration, from the same config: ``update()``
 samples a batch by torch.randint and takes one optimiser step after the other, with ``.item()`` of each loss for the
-log. Weights start as torch draws them, which does not matter to speed. tests/benchmarks/test_plain.py proves that from
-the same weights, rows and noise the losses of several updates are ours.
+log. Weights start as torch draws them, which does not matter to speed. tests/benchmarks/test_plain_implementations.py
+proves that from the same weights, rows and noise the losses of several updates are ours.
 """
 
 import copy

@@ -29,7 +29,7 @@ def figures(name: str, compiled: bool, cache: str) -> dict[str, float]:
 def be_process(name: str, compiled: bool) -> None:
     """Print seconds of the first updates and of one later update."""
     import torch
-    from updates import ACTION, OBSERVATION, TOTAL, prepared
+    from _hopper import ACTION, OBSERVATION, TOTAL, prepared
 
     from offbench.algorithms import registry
     from offbench.algorithms.base import Sizes

@@ -75,7 +75,7 @@ def be_run(settings: dict[str, Any]) -> None:
 
 def prepared(settings: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     """Plan, groups, task and data of a run."""
-    from updates import TOTAL, data
+    from _hopper import TOTAL, data
 
     from offbench.algorithms import registry
     from offbench.algorithms.base import Sizes

@@ -1,248 +1,137 @@
-"""Updates a second of several seeds at once, method by method, against a plain implementation of one seed.
+"""Updates a second, method by method, for several seeds at once, against rivals in the same run.
 
-The rivals are the methods as single-file implementations write them (_plain.py): one nn.Module a network, an optimiser
-after the other, one seed, ``.item()`` for the log. Both have the same default configuration and are timed in turns,
-several times, because machines are noisy; the ratio is that of the medians, and the range is that of the rounds. A
-rival has a process of its own, so that our settings of the allocator do not help it. Shapes are hopper's (11
-observations, 3 actions).
+Contenders, each a process that is timed in turns with the others (_contenders.py):
 
-IQL is looked at more closely: "eager" is without a compiler, "mixed" with the hidden layers' products in bfloat16, all
-else in float32. The arithmetic limit is what the machine's own matrix products, measured in the same run at the sizes
-of this update, would allow if nothing else took any time: rate (operations a second) / operations that one update of
-one seed needs.
+- plain: the method as one would write it with torch's modules and optimisers, one seed (_plain.py)
+- corl: in the style of CORL's script, one seed (_corl.py; IQL)
+- jax: a jitted scan of updates, one seed and several vmapped (_jax.py; IQL)
+- offbench, and for the methods that have one of the last two also eager and with coarser products
+- products: the matrix products of an update alone (_limits.py), which is what the machine would allow
+
+All have the same default configuration and hopper's shapes (11 observations, 3 actions); tests prove that the rivals
+make the same losses from the same weights, rows and noise. On a CPU a rate is that of one core: one thread, by
+processor time. What is printed are medians of the rounds. With ``--record`` every round is kept in docs/speed/updates,
+which the tables of docs/speed.md are made of (``python docs/results.py docs/speed.md``).
 """
 
 import argparse
-import os
-import statistics
-import subprocess
-import sys
+import importlib.util
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import torch
-from _plain import RIVALS, Plain
+from _contenders import SECONDS, Contender
+from _corl import STYLED
+from _hopper import networks, prepared
+from _limits import operations, products
+from _plain import RIVALS
+from _speed import described, median, number, write
 
-from offbench.algorithms import registry
-from offbench.algorithms.base import Sizes, View
-from offbench.algorithms.iql import IQLConfig
-from offbench.basis.compiler import keep_memory
-from offbench.data.trajectories import Trajectories
-from offbench.training.compilation import update_step
-from offbench.training.execution import Cost, group_size, state_bytes
-from offbench.training.group import Group
-from offbench.training.views import completed, make_view
-
-OBSERVATION, ACTION, TOTAL = 11, 3, 1_000_000
-SECONDS = 1.5  # that one measurement takes, or longer where two updates do
-HIDDEN, BATCH = IQLConfig().hidden[0], IQLConfig().batch_size
+JAX = ("iql",)
 
 
-def data(steps: int = 100_000) -> Trajectories:
-    """Random episodes of hopper's shapes."""
-    generator = torch.Generator().manual_seed(0)
-    ends = torch.zeros(steps, dtype=torch.bool)
-    ends[999::1000] = True
-    return Trajectories(
-        observations=torch.randn(steps + steps // 1000, OBSERVATION, generator=generator).numpy(),
-        offsets=torch.arange(0, steps + 1, 1000).numpy(),
-        terminations=torch.zeros(steps, dtype=torch.bool).numpy(),
-        truncations=ends.numpy(),
-        actions=torch.randn(steps, ACTION, generator=generator).tanh().numpy(),
-        rewards=torch.randn(steps, generator=generator).numpy(),
-    )
+def chosen(name: str, seeds: list[int], device: str) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """The contenders of a method with the numbers of seeds that each is timed at; and those that are absent, why."""
+    kinds: dict[str, list[int]] = {"offbench": seeds, "products": seeds if device != "cpu" else seeds[:1]}
+    absent: dict[str, str] = {}
+    if device == "cpu" or name != "dt":  # whose rival cuts windows out of arrays on the host
+        kinds["plain"] = [1]
+    if name in STYLED:
+        kinds["corl"] = [1]
+    if name in STYLED or name in JAX:
+        kinds |= {"offbench eager": seeds[:1], "offbench mixed": seeds}
+        kinds |= {"offbench tf32": seeds} if device != "cpu" else {}
+    if name in JAX:
+        missing = no_jax(device)
+        if missing:
+            absent["jax"] = missing
+        else:
+            kinds["jax"] = seeds
+    return kinds, absent
 
 
-def prepared(name: str) -> tuple[Any, View]:
-    """The method's default configuration and the data as it sees them."""
-    found, trajectories = registry.algorithm(name), data()
-    config = completed(found.Config(), trajectories, None)
-    return config, make_view(found, config, trajectories)
+def no_jax(device: str) -> str:
+    """Why JAX cannot be measured on the device, empty where it can."""
+    if importlib.util.find_spec("jax") is None:
+        return "jax is not installed"
+    if device != "cpu":
+        import jax
+
+        if jax.default_backend() != "gpu":
+            return "jax is installed without its support of GPUs"
+    return ""
 
 
-class Ours:
-    """``seeds`` seeds, grouped and compiled as training does it."""
-
-    def __init__(self, name: str, seeds: int, compiled: bool, mixed: bool = False) -> None:
-        found, (config, view), sizes = registry.algorithm(name), prepared(name), Sizes(OBSERVATION, ACTION)
-        step = update_step(found, compiled)
-        self.config, self.seeds, self.done, self.period = config, seeds, 0, found.period
-        self.together = group_size(
-            Cost(0.0, state_bytes(found(config, sizes, [0], TOTAL)), TOTAL), seeds, compiled, "cpu", workers=1
-        )
-        parts = [list(range(first, first + self.together)) for first in range(0, seeds, self.together)]
-        self.groups = [Group(found(config, sizes, part, TOTAL, mixed_precision=mixed), view, step) for part in parts]
-        self.first = seconds(lambda: self.advance(2))
-        again = seconds(lambda: self.advance(2))
-        # Even, for methods of two kinds of updates; at most as many as training makes of one group before the next.
-        self.updates = 2 * max(1, min(50, round(SECONDS / again)))
-
-    def advance(self, updates: int) -> None:
-        """``updates`` updates of every seed."""
-        for group in self.groups:
-            group.advance(self.done, self.done + updates)
-        self.done += updates
-
-    def rate(self) -> float:
-        """Updates of single seeds a second."""
-        return self.updates * self.seeds / seconds(lambda: self.advance(self.updates))
-
-
-class Rival:
-    """The plain implementation in another process, which waits until it is asked for its rate."""
-
-    def __init__(self, name: str) -> None:
-        command = [sys.executable, __file__, "--plain", name]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.rate()  # the first updates are slower
-
-    def rate(self) -> float:
-        """Updates a second."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print("rate", file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
-
-    def __enter__(self) -> "Rival":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.communicate()  # closes its input, at which it ends
-
-
-def run_plain(name: str) -> None:
-    """Print a rate for each line of input; the body of a `Rival`'s process."""
-    rival: Plain = RIVALS[name](*prepared(name), TOTAL)
-    for _ in sys.stdin:
-        start, updates = time.perf_counter(), 0
-        while time.perf_counter() < start + SECONDS or updates % 2:
-            rival.update()
-            updates += 1
-        print(updates / (time.perf_counter() - start), flush=True)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def operations() -> dict[tuple[int, int, int], int]:
-    """(rows, inner, columns) of every matrix product of one update of one seed, with how often it is made."""
-    counts: dict[tuple[int, int, int], int] = {}
-
-    def network(inputs: int, outputs: int, backward: bool) -> None:
-        sizes = [inputs, HIDDEN, HIDDEN, outputs]
-        for layer, (m, n) in enumerate(pairwise(sizes)):
-            products = [(BATCH, m, n)]
-            if backward:
-                products.append((m, BATCH, n))  # the weight's gradient
-                if layer > 0:
-                    products.append((BATCH, n, m))  # the input's gradient
-            for product in products:
-                counts[product] = counts.get(product, 0) + 1
-
-    for _ in range(2):
-        network(OBSERVATION + ACTION, 1, backward=True)  # Q
-        network(OBSERVATION + ACTION, 1, backward=False)  # target Q
-    network(OBSERVATION, 1, backward=True)  # V(s)
-    network(OBSERVATION, 1, backward=False)  # V(s')
-    network(OBSERVATION, ACTION, backward=True)  # policy
-    return counts
-
-
-def arithmetic_seconds(repeats: int = 100) -> float:
-    """Seconds that the matrix products of one update take when nothing else is done."""
-    total = 0.0
-    for (m, k, n), count in operations().items():
-        a, b, out = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
-        products = lambda a=a, b=b, out=out: [torch.mm(a, b, out=out) for _ in range(repeats)]  # noqa: E731
-        times = [seconds(products) / repeats for _ in range(5)]
-        total += count * min(times)
-    return total
-
-
-def compare_iql(seeds: int, rounds: int) -> None:
-    """Time IQL in several ways and print medians, ratios and the arithmetic limit."""
-    with Rival("iql") as rival:
-        runners = {
-            "offbench, eager": Ours("iql", seeds, compiled=False),
-            "offbench": Ours("iql", seeds, compiled=True),
-            "offbench, mixed": Ours("iql", seeds, compiled=True, mixed=True),
-        }
-        rates: dict[str, list[float]] = {"plain, one seed": []} | {name: [] for name in runners}
+def measured(
+    name: str, seeds: list[int], given: argparse.Namespace, cache: str, told_once: dict[str, Any]
+) -> dict[str, Any]:
+    """The record of a method; ``told_once`` are date, commit and machine."""
+    device, rounds, seconds = given.device, given.rounds, given.seconds
+    kinds, absent = chosen(name, seeds, device)
+    config, _ = prepared(name)
+    made = products(name)
+    contenders: dict[str, Contender] = {}
+    rates: dict[str, dict[str, list[float]]] = {}
+    try:
+        for kind, counts in kinds.items():
+            contenders[kind] = Contender(kind, name, counts, device, seconds, cache)
+            rates[kind] = {str(count): [] for count in counts}
         for _ in range(rounds):
-            rates["plain, one seed"].append(rival.rate())
-            for name, runner in runners.items():
-                rates[name].append(runner.rate())
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    plain = median["plain, one seed"]
-    print(f"IQL, {seeds} seeds, hopper shapes, batch {BATCH}, {torch.get_num_threads()} threads")
-    for name, values in rates.items():
-        spread = f"({min(values):.0f} to {max(values):.0f})"
-        ratio = f"{median[name] / plain:.2f} times the plain"
-        print(f"  {name:16} {median[name]:5.0f} seed-updates a second {spread:12} {ratio}")
-    flops = sum(2 * m * k * n * count for (m, k, n), count in operations().items())
-    limit = arithmetic_seconds()
-    rate = f"{flops / 1e6:.0f} MFLOP at {flops / limit / 1e9:.0f} GFLOP/s"
-    print(f"  float32 limit    {1 / limit:5.0f} from {rate}, {1 / limit / plain:.2f} times the plain;", end=" ")
-    print(f"offbench reaches {100 * median['offbench'] * limit:.0f}% of it")
+            for kind, contender in contenders.items():
+                for count in contender.seeds:
+                    rates[kind][str(count)].append(round(contender.rate(count), 3))
+    finally:
+        for contender in contenders.values():
+            contender.close()
+    told = contenders["offbench"].told
+    return {
+        "algorithm": name,
+        "device": device,
+        **told_once,
+        "unit": "updates of one seed a second" + (", one thread, by processor time" if device == "cpu" else ""),
+        "rounds": rounds,
+        "seeds": seeds,
+        "batch_size": config.batch_size,
+        "networks": networks(config),
+        "operations": operations(made),
+        "products": sum(stack * count for (stack, *_), count in made.items()),
+        "compile_seconds": round(told["first_seconds"], 1),
+        "together": told["together"],
+        **({"gpu": told["gpu"]} if "gpu" in told else {}),
+        "absent": absent,
+        "rates": rates,
+    }
 
 
-def compare(names: list[str], seeds: int, rounds: int) -> None:
-    """Print a line for each method: rates, ratio of their medians, and the lowest and highest ratio of a round."""
-    print(f"\n{seeds} seeds in default configurations, hopper shapes, {torch.get_num_threads()} threads;")
-    print("updates of one seed a second; seeds that are updated together; seconds to compile and make two updates")
-    columns = f"{'plain':>8} {'offbench':>8} {'ratio':>6} {'range':>12} {'together':>8} {'compiling':>9}"
-    print(f"{'method':8} {'batch':>5} {'networks':22} {columns}")
-    for name in names:
-        torch.compiler.reset()  # as in a process that trains this method alone
-        with Rival(name) as rival:
-            ours = Ours(name, seeds, compiled=True)
-            pairs = [(rival.rate(), ours.rate()) for _ in range(rounds)]
-        plain, own = (statistics.median(rates) for rates in zip(*pairs, strict=True))
-        ratios = [b / a for a, b in pairs]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        figures = f"{plain:8.1f} {own:8.1f} {own / plain:6.2f} {spread:>12} {ours.together:8} {ours.first:9.0f}"
-        print(f"{name:8} {ours.config.batch_size:5} {networks(ours.config):22} {figures}", flush=True)
-
-
-def networks(config: Any) -> str:
-    """Sizes of the hidden layers, with the number of critics where a method lets one choose it."""
-    if hasattr(config, "embedding"):
-        return f"{config.layers} blocks, {config.context} x {config.embedding}"
-    critics = f", {config.critics} critics" if hasattr(config, "critics") else ""
-    return "-".join(map(str, config.hidden)) + critics
-
-
-@contextmanager
-def nothing_compiled() -> Iterator[None]:
-    """Compile as if for the first time, whatever was compiled before."""
-    torch.compiler.reset()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        yield
+def show(record: dict[str, Any]) -> None:
+    """Print the medians of a record, a line a contender."""
+    print(f"{record['algorithm']}, {record['networks']}, batch {record['batch_size']}, on the {record['device']}")
+    print(f"  {'updates of one seed a second':32}" + "".join(f"{f'{count} seeds':>12}" for count in record["seeds"]))
+    for kind in record["rates"]:
+        values = [number(median(record, kind, count)) for count in record["seeds"]]
+        print(f"  {kind:32}" + "".join(f"{value:>12}" for value in values), flush=True)
+    for kind, why in record["absent"].items():
+        print(f"  without {kind}: {why}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--algorithms", nargs="+", choices=RIVALS, help="only these, and no closer look at IQL")
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3, help="of the table; the closer look at IQL has 2 rounds + 1")
-    parser.add_argument("--plain", choices=RIVALS, help="be the rival: print a rate for each line of input")
-    arguments = parser.parse_args()
-    if arguments.plain:
-        return run_plain(arguments.plain)
-    keep_memory()
-    if not arguments.algorithms:
-        with nothing_compiled():
-            compare_iql(arguments.seeds, 2 * arguments.rounds + 1)
-    with nothing_compiled():
-        compare(arguments.algorithms or sorted(RIVALS), arguments.seeds, arguments.rounds)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--algorithms", nargs="+", choices=sorted(RIVALS), default=sorted(RIVALS))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default=device)
+    parser.add_argument("--seeds", nargs="+", type=int, help="1 4 16 on a CPU, 1 16 64 on a GPU, unless given")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of one measurement")
+    parser.add_argument("--record", action="store_true", help="keep what was measured in docs/speed/updates")
+    given = parser.parse_args()
+    seeds = sorted(set(given.seeds or ([1, 4, 16] if given.device == "cpu" else [1, 16, 64])) | {1})
+    told_once = described()  # before records are written, which would count as changes to the commit
+    with tempfile.TemporaryDirectory() as cache:  # so that the seconds to compile are those of the first time
+        for name in given.algorithms:
+            record = measured(name, seeds, given, cache, told_once)
+            show(record)
+            if given.record:
+                print(f"  wrote {write(record)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ A block that is made by a command stands between two comments::
     (what the command prints)
     <!-- end -->
 
-Where it prints more than a table, or writes a page, the first comment ends with which table is meant, ``(table 1)`` or
+Commands are ``offbench ...``, and ``benchmarks/_speed.py ...`` for what ``make bench`` measured. Where one prints more
+than a table, or writes a page, the first comment ends with which table is meant, ``(table 1)`` or
 ``(table 1 of docs/stitching/page.md)``. Of a command that prints nothing but the names of pictures that it wrote, the
 block is left as it is. Commands run in the repository's root, each once.
 """
@@ -17,6 +18,7 @@ import contextlib
 import io
 import os
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterable
@@ -27,6 +29,8 @@ BLOCK = re.compile(
     r"(?P<body>.*?)(?P<end><!-- end -->)",
     re.DOTALL,
 )
+HERE = Path(__file__).resolve().parents[1]
+SPEED = "benchmarks/_speed.py"
 TABLE = re.compile(r"^\|.*\n\|[-:| ]+\|\n(?:\|.*\n)+", re.MULTILINE)
 
 
@@ -65,12 +69,14 @@ def _made(block: re.Match[str], printed: dict[str, str]) -> str:
 
 
 def _run(command: str) -> str:
-    """What ``offbench ...`` prints."""
+    """What ``offbench ...`` or ``benchmarks/_speed.py ...`` prints."""
     from offbench.cli.main import main
 
     program, *arguments = shlex.split(command)
-    if program != "offbench":
-        raise SystemExit(f"a block of results is made by offbench, not by {program}")
+    if program == SPEED:
+        main = runpy.run_path(str(HERE / SPEED), run_name="speed")["main"]
+    elif program != "offbench":
+        raise SystemExit(f"a block of results is made by offbench or {SPEED}, not by {program}")
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = main(arguments)
@@ -81,6 +87,6 @@ def _run(command: str) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "Agg")
-    here = Path(__file__).resolve().parents[1]
-    for changed_page in rebuild(here, pages(here)):
-        print(f"changed {changed_page.relative_to(here)}", file=sys.stderr)
+    chosen = [HERE / name for name in sys.argv[1:]] or pages(HERE)
+    for changed_page in rebuild(HERE, chosen):
+        print(f"changed {changed_page.relative_to(HERE)}", file=sys.stderr)

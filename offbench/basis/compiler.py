@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 
@@ -51,7 +51,11 @@ def compiled(function: Function) -> Function:
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
     # One function may serve every algorithm, configuration and group size of a process, each a graph of its own.
     torch._dynamo.config.recompile_limit = 256
-    return cast(Function, torch.compile(function, fullgraph=True))
+    # Here alone: it imports the compiler.
+    from offbench.basis.products import Replace, replaced_here
+
+    options: dict[str, Any] | None = {"post_grad_custom_post_pass": Replace()} if replaced_here() else None
+    return cast(Function, torch.compile(function, fullgraph=True, options=options))
 
 
 def keep_memory() -> None:

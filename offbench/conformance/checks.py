@@ -16,6 +16,7 @@ from offbench.basis.compiler import compiler
 from offbench.conformance import generators
 from offbench.conformance.bootstrapping import terminations, truncations
 from offbench.conformance.check import BrokenError, Check, NotCheckedError, require
+from offbench.conformance.device import device
 from offbench.conformance.subject import Subject, coming_batch, difference, seed_of
 from offbench.conformance.toys import ACTION, OBSERVATION, best_actions, toy
 from offbench.errors import OffbenchError
@@ -255,7 +256,8 @@ CHECKS = (
     Check("truncations", truncations, ("terminations",)),
     Check("extreme inputs", extremes, ("shapes",)),
     Check("learning", learning, ("shapes", "extreme inputs")),
+    Check("device", device, ("determinism",)),
     # Compiling takes longer than all else, which is mended first.
-    Check("compiled equals eager", compiling, ("determinism", "terminations", "truncations")),
+    Check("compiled equals eager", compiling, ("determinism", "terminations", "truncations", "device")),
     Check("ONNX", exporting, ("shapes",)),
 )

@@ -51,14 +51,19 @@ class Subject:
         dtype: torch.dtype = torch.float64,
         step: Step | None = None,
         mixed: bool = False,
+        device: str = "cpu",
         **usual: Any,
     ) -> Group:
-        """Freshly initialised seeds on ``data``, the toy if None, eager unless a ``step`` is given."""
+        """Freshly initialised seeds on ``data``, the toy if None, eager unless a ``step`` is given.
+
+        On the device "meta", which has no numbers, nothing is prepared.
+        """
         chosen = toy() if data is None else data
         config = self.config(chosen, {"batch_size": 16, "normalise_states": True} | usual)
-        made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, dtype=dtype, mixed_precision=mixed)
-        view = make_view(self.algorithm, config, as_asked(self.algorithm, chosen), dtype=dtype)
-        made.prepare(view, lambda line: None)
+        made = self.algorithm(config, Sizes(OBSERVATION, ACTION), seeds, 1000, device, dtype, mixed)
+        view = make_view(self.algorithm, config, as_asked(self.algorithm, chosen), device=device, dtype=dtype)
+        if device != "meta":
+            made.prepare(view, lambda line: None)
         return Group(made, view, step or self.algorithm.step)
 
     def trained(self, seeds: Sequence[int], updates: int, **options: Any) -> Group:

@@ -171,9 +171,11 @@ def _normalise(parameters: Parameters, layer: int, x: Tensor, epsilon: float) ->
 def full_precision(device: str) -> AbstractContextManager[object]:
     """Products in the precision of their factors, also where autocast lowers it.
 
-    Where autocast is off nothing is entered: torch keeps no traced graph that enters it.
+    Where autocast is off nothing is entered: torch keeps no traced graph that enters it. Of the device "meta" there is
+    none.
     """
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    lowered = device != "meta" and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if lowered else nullcontext()
 
 
 def full_precision_linear(

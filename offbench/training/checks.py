@@ -12,6 +12,7 @@ from offbench.basis.shapes import Array
 from offbench.data.trajectories import Trajectories
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
+from offbench.training.plan import Precision
 from offbench.training.views import check_sizes
 
 
@@ -64,6 +65,15 @@ def check_hyperparameters(config: Any) -> None:
         most = LARGEST_SIZE if name in ("batch_size", "hidden") else LARGEST_SEED
         if any(abs(part) > most for part in parts if isinstance(part, int)):
             raise OffbenchError(f"{name} must be at most {most:,}, not {value}")
+
+
+def check_precision(precision: Precision, device: str) -> None:
+    """Refuse a precision that the device lacks, with an OffbenchError."""
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise OffbenchError(
+            f"dtype tf32 rounds the products of a GPU, and this run is on the {device}, where it would change nothing; "
+            "float32 or mixed would be right"
+        )
 
 
 def device_of(name: str) -> str:

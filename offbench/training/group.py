@@ -14,6 +14,7 @@ from offbench.basis.policy import ObservingPolicy, not_finite
 from offbench.basis.replay import Replayed
 from offbench.basis.shapes import Array
 from offbench.basis.sharing import bind, room
+from offbench.basis.tf32 import tf32
 from offbench.data.scaling import Scaling
 from offbench.errors import OffbenchError
 from offbench.nn.random import stream
@@ -30,9 +31,14 @@ class Group:
     are the same in any group, in any process and after any interruption.
     """
 
-    def __init__(self, algorithm: Algorithm, data: View | None, step: Step, replay: bool = False) -> None:
-        """Without ``data`` a group only acts; with ``replay`` a GPU records each phase's update and replays it."""
-        self.algorithm, self.step, self._data = algorithm, step, data
+    def __init__(
+        self, algorithm: Algorithm, data: View | None, step: Step, replay: bool = False, coarse: bool = False
+    ) -> None:
+        """Without ``data`` a group only acts; with ``replay`` a GPU records each phase's update and replays it.
+
+        With ``coarse`` a GPU takes the products of updates in TensorFloat-32.
+        """
+        self.algorithm, self.step, self._data, self._coarse = algorithm, step, data, coarse
         self._updates = [Replayed(self._update) if replay else self._update for _ in range(algorithm.period)]
         self.totals = torch.zeros(
             len(algorithm.metrics), len(algorithm.seeds), dtype=torch.float64, device=algorithm.device
@@ -50,6 +56,10 @@ class Group:
 
     def advance(self, start: int, stop: int) -> None:
         """Make the updates [start, stop), adding their metrics to ``totals`` (metrics, seeds) on the device."""
+        with tf32(self._coarse):
+            self._advance(start, stop)
+
+    def _advance(self, start: int, stop: int) -> None:
         for update in range(start, stop):
             self.algorithm.before(update, self.data)
             self.algorithm.phase = update % self.algorithm.period

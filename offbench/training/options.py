@@ -46,7 +46,7 @@ class Options:
     data_on: DataOn = "auto"
     """Where data are kept: on the device; on the host, from where batches are gathered ahead; or auto, as they fit."""
     dtype: Precision = "float32"
-    """Precision of parameters and data; mixed is float32 with the hidden layers' products in bfloat16."""
+    """Precision; mixed is float32 with hidden layers' products in bfloat16, tf32 with all products in TF32 (GPU)."""
     compile: Compile = "auto"
     """Compile the update: where it pays, always, or never."""
     group: int | None = None

@@ -50,8 +50,8 @@ class ScalingPlan(Strict):
         return Scaling(mean, std, low, high, self.reward_scale, self.reward_shift)
 
 
-# "mixed" is float32 with the hidden layers' products in bfloat16.
-Precision = Literal["float32", "float64", "mixed"]
+# "mixed" is float32 with the hidden layers' products in bfloat16, "tf32" float32 with products in TensorFloat-32.
+Precision = Literal["float32", "float64", "mixed", "tf32"]
 
 
 class Plan(Strict):

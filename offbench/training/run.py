@@ -24,7 +24,7 @@ from offbench.environments.task import Task, first_error
 from offbench.errors import OffbenchError, UnwritableError
 from offbench.evaluation.tuning_record import TuningRecord
 from offbench.training import execution
-from offbench.training.checks import action_range, check_hyperparameters, device_of, observation_size
+from offbench.training.checks import action_range, check_hyperparameters, check_precision, device_of, observation_size
 from offbench.training.crew import LostWorkerError
 from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options
@@ -206,6 +206,7 @@ Begin = Callable[[RunFolder, Plan, bool], object]  # runs a plan in a folder, or
 def _updates(request: Request) -> tuple[Plan, Begin]:
     """Plan and run of one of our algorithms, whose seeds are updated together."""
     found, data, task, options = request.found, request.data, request.task, request.options
+    check_precision(options.dtype, request.device)
     config = completed(request.config, request.main, task)
     home = home_of(options.data_on, data, request.device)
     bounds, dtype = action_range(request.main, task), torch_dtype(options.dtype)

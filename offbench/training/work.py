@@ -52,7 +52,7 @@ def make_groups(found: type[Algorithm], config: object, plan: Plan, view: View |
     parts = [plan.seeds[first : first + plan.group_size] for first in range(0, len(plan.seeds), plan.group_size)]
     made = (found(config, sizes, part, plan.steps, plan.device, dtype, mixed) for part in parts)
     # What compiles whole reads nothing on the host, and can be replayed.
-    return [Group(algorithm, view, step, replay=compiled) for algorithm in made]
+    return [Group(algorithm, view, step, replay=compiled, coarse=plan.dtype == "tf32") for algorithm in made]
 
 
 class Updates:

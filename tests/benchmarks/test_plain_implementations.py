@@ -1,7 +1,7 @@
 """The rivals of benchmarks/updates.py are the same methods: same weights, rows and noise, same losses."""
 
-import importlib.util
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from offbench.algorithms.base import Algorithm, Sizes
 from offbench.data.trajectories import Trajectories
 from offbench.training.views import completed, make_view
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "_plain.py"
-SPEC = importlib.util.spec_from_file_location("plain", FILE)
-plain = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(plain)
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import _jax
+import _plain as plain
+import jax
+import jax.numpy as jnp
+from _corl import STYLED
 
 # Small networks, and rates at which a wrong step of any network shows in the losses of the next update.
 FAST = {"learning_rate": 1e-2, "batch_size": 16}
@@ -65,14 +67,14 @@ def data() -> Trajectories:
     )
 
 
-def both(name: str, **changes):
+def both(name: str, rivals=plain.RIVALS, **changes):
     """Our algorithm, one seed in float64, the rival with its weights, and their data."""
     found = registry.algorithm(name)
     trajectories = data()
     config = completed(found.Config(**SMALL[name] | changes), trajectories, None)
     view = make_view(found, config, trajectories, dtype=torch.float64)
     ours = found(config, Sizes(3, 2), [0], TOTAL, dtype=torch.float64)
-    rival = plain.RIVALS[name](config, view, TOTAL).double()
+    rival = rivals[name](config, view, TOTAL).double()
     (give_transformer if name == "dt" else give)(rival, ours)
     return ours, rival, view
 
@@ -133,9 +135,16 @@ def rows(rival, view, indices: torch.Tensor) -> list[torch.Tensor]:
     return rival.stacked([rival.window(*pair) for pair in zip(numbers.tolist(), firsts.tolist(), strict=True)])
 
 
-@pytest.mark.parametrize(("name", "changes"), [(name, {}) for name in sorted(RIVALLED)] + list(GREEDY.items()))
-def test_the_losses_of_several_updates_are_ours(name, changes):
-    ours, rival, view = both(name, **changes)
+CASES = [(name, {}) for name in sorted(RIVALLED)] + list(GREEDY.items())
+CORL = [(name, changes) for name, changes in CASES if name in STYLED]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "rivals"),
+    [(*case, plain.RIVALS) for case in CASES] + [(*case, STYLED) for case in CORL],
+)
+def test_the_losses_of_several_updates_are_ours(name, changes, rivals):
+    ours, rival, view = both(name, rivals, **changes)
     generator = torch.Generator().manual_seed(1)
     for update in range(6):
         indices = torch.randint(len(view), (1, ours.config.batch_size), generator=generator)
@@ -153,9 +162,11 @@ def test_the_losses_of_several_updates_are_ours(name, changes):
         assert rival.log == pytest.approx(made, rel=1e-6, abs=1e-8), f"update {update}"
 
 
-@pytest.mark.parametrize("name", sorted(RIVALLED))
-def test_updates_on_rows_of_its_own_move_every_trained_parameter(name):
-    _, rival, _ = both(name)
+@pytest.mark.parametrize(
+    ("name", "rivals"), [(name, plain.RIVALS) for name in sorted(RIVALLED)] + [(name, STYLED) for name in STYLED]
+)
+def test_updates_on_rows_of_its_own_move_every_trained_parameter(name, rivals):
+    _, rival, _ = both(name, rivals)
     before = {key: value.clone() for key, value in rival.named_parameters()}
     for _ in range(3):
         rival.update()
@@ -165,3 +176,48 @@ def test_updates_on_rows_of_its_own_move_every_trained_parameter(name):
 
 def test_every_registered_method_of_ours_has_a_rival():
     assert plain.RIVALS.keys() == RIVALLED
+
+
+def in_jax(ours: Algorithm) -> dict:
+    """Our first seed's weights as the rival in JAX has them."""
+
+    def layers(network: str) -> list:
+        own = {name: jnp.asarray(value[0].numpy()) for name, value in ours.networks[network].items()}
+        return [
+            (own[f"layer{i}.weight"], own[f"layer{i}.bias"].squeeze(-2)) for i in range(len(ours.config.hidden) + 1)
+        ]
+
+    log_std = jnp.asarray(ours.networks["actor"]["log_std"][0].numpy().reshape(-1))
+    return {name: layers(name) for name in ("critic", "target_critic", "value")} | {
+        "actor": {"layers": layers("actor"), "log_std": log_std}
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, GREEDY["iql"]])
+def test_the_losses_of_several_updates_in_jax_are_ours(changes):
+    ours, _, view = both("iql", **changes)
+    generator = torch.Generator().manual_seed(1)
+    with jax.enable_x64(True):
+        state = _jax.initial(in_jax(ours))
+        for _ in range(6):
+            batch = view.batch(torch.randint(len(view), (1, ours.config.batch_size), generator=generator))
+            expected = {name: float(value) for name, value in ours.update(batch).items()}
+            rows = _jax.Batch(*(jnp.asarray(part[0].numpy()) for part in batch[:5]))
+            state, losses = _jax.update(ours.config, TOTAL, state, rows)
+            assert {name: float(value) for name, value in losses.items()} == pytest.approx(expected, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_updates_in_jax_on_rows_of_its_own_move_every_trained_parameter_of_every_seed(seeds):
+    _, _, view = both("iql")
+    config = registry.algorithm("iql").Config(hidden=(8, 8), batch_size=16)
+    rival = _jax.Jitted(config, view, seeds, TOTAL)
+    before = jax.tree.leaves(rival.state.networks)
+    rival.advance(3)
+    assert rival.state.count.tolist() == (20 if seeds == 1 else [20] * 3)
+    for old, new in zip(before, jax.tree.leaves(rival.state.networks), strict=True):
+        moved = (np.asarray(old) != np.asarray(new)).reshape(seeds, -1)
+        assert moved.any(1).all()
+    if seeds > 1:
+        first = jax.tree.leaves(rival.state.networks)[0]
+        assert not np.array_equal(first[0], first[1])

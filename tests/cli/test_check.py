@@ -44,14 +44,14 @@ def test_an_algorithm_that_cannot_be_built_fails_without_a_traceback(capsys):
     assert main(["check", "broken:CannotBeBuilt"]) == 2
     printed = capsys.readouterr()
     assert "it raised TypeError: no networks today" in printed.out
-    assert printed.err == "error: broken:CannotBeBuilt fails 1 of 11 checks: shapes\n"
+    assert printed.err == "error: broken:CannotBeBuilt fails 1 of 12 checks: shapes\n"
 
 
 def test_hyperparameters_are_flags(capsys, monkeypatch):
     monkeypatch.setattr("offbench.conformance.checks.compiler", lambda: None)  # to generate code takes long
     # Actions that only differ from zero by chance cannot be learned from, which shows that the flag arrives.
     assert main(["check", "broken:Sound", "--learning-rate", "1e-12", "--steps", "300"]) == 2
-    assert "fails 1 of 11 checks: learning" in capsys.readouterr().err
+    assert "fails 1 of 12 checks: learning" in capsys.readouterr().err
     assert main(["check", "broken:Sound", "--help"]) == 0
     assert "--learning-rate" in capsys.readouterr().out
 

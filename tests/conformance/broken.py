@@ -171,6 +171,12 @@ class LooksAtNumbers(Sound):
         return super().weights(advantages) if advantages.max().item() > -1e9 else advantages
 
 
+class LeavesTheGraph(Sound):
+    @torch.compiler.disable
+    def weights(self, advantages):
+        return super().weights(advantages)
+
+
 class OtherwiseWhenCompiled(Sound):
     def weights(self, advantages):
         return super().weights(advantages * (2 if torch.compiler.is_compiling() else 1))

@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = runpy.run_path(str(ROOT / "docs" / "results.py"))
-FAST = ("README.md", "docs/stitching.md")
+FAST = ("README.md", "docs/speed.md", "docs/stitching.md")
 # Another build of the library that draws letters may place a few edges elsewhere.
 MOST_DIFFERENT = 0.5  # of 255, on average over a picture
 

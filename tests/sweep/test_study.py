@@ -37,7 +37,10 @@ def test_test_seeds_begin_after_the_last_tuning_seed(pendulum_file):
         ({"test_seeds": 0}, "seeds must be"),
         ({"tuner": "grid"}, "random"),
         ({"select": "fqe", "objective": "auc"}, "a choice by FQE has none of"),
-        ({"select": "fqe", "algorithm": "faulty_learners:Picky", "space": {"level": [0.1, 0.2]}}, "policies .* are not kept"),
+        (
+            {"select": "fqe", "algorithm": "faulty_learners:Picky", "space": {"level": [0.1, 0.2]}},
+            "policies .* are not kept",
+        ),
         ({"select": "fqe", "algorithm": "dt", "space": {"context": [2, 3]}}, "remember what happened"),
     ],
 )

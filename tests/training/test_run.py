@@ -18,6 +18,7 @@ from offbench.environments.task import task
 from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.evaluation.rollout import environment_seeds, returns
 from offbench.formats import native
+from offbench.training import run as run_module
 
 ONCE = SMALL | {"evaluate_every": 1000}  # only at the end, where nothing is said of the course of the scores
 
@@ -71,6 +72,33 @@ def test_without_a_task_a_run_is_trained_and_not_scored(pendulum_file, tmp_path)
     assert run.records[0].evaluations == []
     with pytest.raises(OffbenchError, match="was trained without a task; name one"):
         offbench.evaluate(run.folder)
+
+
+def test_products_in_tf32_are_refused_where_there_are_none(pendulum_file, tmp_path):
+    with pytest.raises(OffbenchError, match=r"^dtype tf32 rounds the products of a GPU, and this run is on the cpu"):
+        offbench.train("bc", pendulum_file, seeds=1, steps=4, output=tmp_path / "run", dtype="tf32", **ONCE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_products_in_tf32_are_recorded_and_of_updates_alone(pendulum_file, tmp_path, monkeypatch):
+    seen, setting = [], torch.backends.cuda.matmul
+    update, act = registry.algorithm("bc").update, registry.algorithm("bc").act
+
+    def watched(name, function):
+        return lambda *arguments: (seen.append((name, setting.allow_tf32)), function(*arguments))[1]
+
+    monkeypatch.setattr(run_module, "check_precision", lambda precision, device: None)  # as if on a GPU
+    monkeypatch.setattr(registry.algorithm("bc"), "update", watched("update", update))
+    monkeypatch.setattr(registry.algorithm("bc"), "act", watched("act", act))
+    options = {"seeds": 1, "steps": 4, "episodes": 1, "output": tmp_path / "run"} | ONCE
+    run = offbench.train("bc", pendulum_file, dtype="tf32", **options)
+    measured = 4  # updates beforehand, of a probe
+    assert set(seen[measured:]) == {("update", True), ("act", False)}
+    assert not setting.allow_tf32
+    assert json.loads((run.folder / "manifest.json").read_text())["plan"]["dtype"] == "tf32"
+    assert run.policy().act(np.zeros((1, 3), np.float32)).shape == (1, 1)
+    with pytest.raises(OffbenchError, match="dtype was tf32 and is float32"):
+        offbench.train("bc", pendulum_file, resume=True, **options | {"steps": 4})
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -1,0 +1,98 @@
+"""Products by oneDNN are those of torch.bmm, replace large ones in float32 alone, and are alike in any stack."""
+
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from offbench.basis import products
+from offbench.basis.compiler import compiled, compiler
+from offbench.basis.products import Replace, product, replaced_here
+
+needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+LARGE = (256, 128, 128)  # rows, inner, columns
+
+
+def factors(stack: int, rows: int, inner: int, columns: int, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(stack, rows, inner, generator=generator, dtype=dtype)
+    return one, torch.randn(stack, inner, columns, generator=generator, dtype=dtype)
+
+
+@needs_onednn
+@pytest.mark.parametrize("stack", [1, 3])
+def test_products_are_those_of_bmm_whatever_the_strides(stack):
+    one, other = factors(stack, 40, 50, 60)
+    expected = torch.bmm(one.double(), other.double()).float()
+    turned = one.mT.contiguous().mT, other.mT.contiguous().mT
+    for left, right in ((one, other), (turned[0], other), (one, turned[1])):
+        torch.testing.assert_close(product(left, right), expected, rtol=1e-5, atol=1e-5)
+    broadcast = one[:1].expand(3, -1, -1), other[:1].expand(3, -1, -1)
+    torch.testing.assert_close(product(*broadcast), torch.bmm(*broadcast), rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+def test_a_product_has_the_same_bits_alone_and_in_a_stack():
+    one, other = factors(4, *LARGE)
+    together = product(one, other)
+    for seed in range(4):
+        assert torch.equal(together[seed], product(one[seed : seed + 1], other[seed : seed + 1])[0])
+
+
+def replaced(one: torch.Tensor, other: torch.Tensor) -> list[str]:
+    """What of the products in a graph are called once they were replaced; the graph makes the same."""
+    graph = make_fx(lambda a, b: torch.relu(torch.bmm(a, b)))(one, other)
+    Replace()(graph.graph)
+    graph.recompile()
+    torch.testing.assert_close(graph(one, other), torch.relu(torch.bmm(one, other)), rtol=1e-5, atol=1e-4)
+    called = [str(node.target) for node in graph.graph.nodes]
+    return [name for name in called if "product" in name or "bmm" in name]
+
+
+@needs_onednn
+def test_large_products_in_float32_are_replaced():
+    assert replaced(*factors(2, *LARGE)) == ["offbench.product.default"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        (LARGE, torch.float64),  # in which runs are compared to the last bits
+        (LARGE, torch.bfloat16),
+        ((256, 14, 4096), torch.float32),  # a side too short
+        ((64, 64, 64), torch.float32),  # too small
+    ],
+)
+def test_others_are_not(shape, dtype):
+    graph = make_fx(torch.bmm)(*factors(2, *shape, dtype=dtype)).graph
+    Replace()(graph)
+    assert [str(node.target) for node in graph.nodes if node.op == "call_function"] == ["aten.bmm.default"]
+
+
+@pytest.mark.parametrize(("vendor", "right"), [("AuthenticAMD", True), ("GenuineIntel", False), ("", False)])
+def test_the_machine_alone_decides(vendor, right, monkeypatch):
+    monkeypatch.setattr(products, "_vendor", lambda: vendor)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    assert replaced_here.__wrapped__() is right
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert not replaced_here.__wrapped__()
+
+
+@needs_onednn
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler, so nothing is compiled")
+def test_compiled_gradients_are_the_eager_ones(monkeypatch):
+    monkeypatch.setattr(products, "replaced_here", lambda: True)
+    calls = []
+    monkeypatch.setattr(products, "_faster", lambda node, faster=products._faster: calls.append(1) or faster(node))
+
+    def gradients(x, weights):
+        return torch.func.grad(lambda w: torch.bmm(torch.relu(torch.bmm(x, w[0])), w[1]).square().mean())(weights)
+
+    x, first = factors(2, *LARGE)
+    weights = [first, factors(2, 128, 128, 128)[1]]
+    with torch._inductor.config.patch(force_disable_caches=True):  # compiled here, whatever was before
+        found = compiled(gradients)(x, weights)
+    for made, expected in zip(found, gradients(x, weights), strict=True):
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+    assert len(calls) >= 4
