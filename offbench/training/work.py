@@ -45,9 +45,9 @@ class Work(Protocol):
 
 def make_groups(found: type[Algorithm], config: object, plan: Plan, view: View | None, compiled: bool) -> list[Group]:
     """The run's seeds in groups of ``plan.group_size``, freshly initialised; without a view they only act."""
-    if compiled and view is not None:
-        of_any_length(view)
     step, sizes = update_step(found, compiled), Sizes(plan.observation_size, plan.action_size)
+    if compiled and view is not None:  # after the first line, which says where code is kept
+        of_any_length(view)
     dtype, mixed = torch_dtype(plan.dtype), plan.dtype == "mixed"
     parts = [plan.seeds[first : first + plan.group_size] for first in range(0, len(plan.seeds), plan.group_size)]
     made = (found(config, sizes, part, plan.steps, plan.device, dtype, mixed) for part in parts)
