@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from runs import Hearing, results, small_jobs
+from small_runs import Hearing, results, small_jobs
 
 from offbench.errors import OffbenchError
 from offbench.sweep.cluster import write_files

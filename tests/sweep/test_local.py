@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from runs import Hearing, results, small_jobs
+from small_runs import Hearing, results, small_jobs
 
 from offbench.errors import OffbenchError
 from offbench.sweep.job import Job

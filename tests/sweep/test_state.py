@@ -5,7 +5,7 @@ import math
 
 import pytest
 from rich.console import Console
-from runs import small_jobs
+from small_runs import small_jobs
 
 from offbench.errors import OffbenchError
 from offbench.sweep.board import summary, table

@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from runs import Hearing, results, small_jobs
+from small_runs import Hearing, results, small_jobs
 
 from offbench.sweep.local import run_here
 from offbench.sweep.plan import jobs, read_plan

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import results
+from small_runs import results
 
 from offbench.catalog.loading import load
 from offbench.errors import OffbenchError
