@@ -52,9 +52,9 @@ def compiled(function: Function) -> Function:
     # One function may serve every algorithm, configuration and group size of a process, each a graph of its own.
     torch._dynamo.config.recompile_limit = 256
     # Here alone: it imports the compiler.
-    from offbench.basis.products import Replace, replaced_here
+    from offbench.basis.products import REPLACE, replaced_here
 
-    options: dict[str, Any] | None = {"post_grad_custom_post_pass": Replace()} if replaced_here() else None
+    options: dict[str, Any] | None = {"post_grad_custom_post_pass": REPLACE} if replaced_here() else None
     return cast(Function, torch.compile(function, fullgraph=True, options=options))
 
 

@@ -67,6 +67,10 @@ class Replace(CustomGraphPass):
         return f"offbench products 1, from {LEAST_SIDE} and {LEAST_PRODUCTS}"
 
 
+# The same object for all that is compiled: code made with another one would not be used again in this process.
+REPLACE = Replace()
+
+
 def _faster(node: torch.fx.Node) -> bool:
     one, other = (factor.meta.get("val") for factor in node.args if isinstance(factor, torch.fx.Node))
     if one is None or other is None or one.device.type != "cpu" or one.dtype != torch.float32:

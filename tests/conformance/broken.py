@@ -113,7 +113,7 @@ class MixedSeeds(Sound):
 class UnsavedAverage(Sound):
     def build(self):
         super().build()
-        self.average = torch.zeros(len(self.seeds), 1, dtype=self.dtype)
+        self.average = torch.zeros(len(self.seeds), 1, dtype=self.dtype, device=self.device)
 
     def weights(self, advantages):
         self.average = 0.9 * self.average + 0.1 * advantages.mean(-1, keepdim=True)

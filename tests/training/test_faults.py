@@ -127,7 +127,7 @@ def test_a_disk_that_is_really_full(disk, pendulum_file, undisturbed, capsys):
 
 def test_a_full_cache_folder_costs_time_alone(disk, tmp_path, undisturbed, pendulum_file, monkeypatch, capsys):
     place = disk("remount,size=40k")
-    (place / "filling").write_bytes(bytes(4096))
+    (place / "filling").write_bytes(bytes(7 * 4096))
     monkeypatch.setenv("OFFBENCH_CACHE", str(place / "cache"))
     data = native.load(pendulum_file)
     steps = np.arange(data.steps) + np.repeat(np.arange(len(data)), data.lengths)
