@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import sys
-import threading
-import time
 import traceback
 from typing import Any
 
@@ -22,32 +16,32 @@ from offbench.errors import OffbenchError
 from offbench.training.fitting import Fits
 from offbench.training.group import Group
 from offbench.training.handing import received
+from offbench.training.line import Line
 from offbench.training.plan import Plan, ScalingPlan, config_of, torch_dtype
 from offbench.training.views import make_view
 from offbench.training.work import Updates, Work, make_groups
 
 
 def main() -> None:
-    """Serve the line whose descriptor is the first argument, for the process whose id is the second."""
-    descriptor, parent = (int(word) for word in sys.argv[1:3])
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    """Serve the process that started this one; see `offbench.training.line.Line`."""
+    line = Line()
     torch.set_num_threads(1)
     keep_memory()
-    line = socket.socket(fileno=descriptor)
-    with line, line.makefile("rb") as messages:
-        order = json.loads(messages.readline())
-        work: Work | None = None
-        for message in messages:
-            answer: dict[str, Any]
-            try:
-                with blamed(f"the run of {order['plan']['algorithm']}"):
-                    work = work or prepared(order)
-                    answer = {"result": work.do(json.loads(message))}
-            except OffbenchError as error:
-                answer = {"error": str(error), "trace": traceback.format_exc() if error.__cause__ else ""}
-            except BaseException as error:  # code of others may end this process as well, by SystemExit
-                answer = {"error": f"a worker process failed: {told_where(error)}", "trace": traceback.format_exc()}
-            line.sendall(json.dumps(answer).encode() + b"\n")
+    messages = iter(line)
+    order = next(messages, None)
+    work: Work | None = None
+    for message in messages:
+        assert order is not None
+        answer: dict[str, Any]
+        try:
+            with blamed(f"the run of {order['plan']['algorithm']}"):
+                work = work or prepared(order)
+                answer = {"result": work.do(message)}
+        except OffbenchError as error:
+            answer = {"error": str(error), "trace": traceback.format_exc() if error.__cause__ else ""}
+        except BaseException as error:  # code of others may end this process as well, by SystemExit
+            answer = {"error": f"a worker process failed: {told_where(error)}", "trace": traceback.format_exc()}
+        line.answer(answer)
 
 
 def prepared(order: dict[str, Any]) -> Work:
@@ -82,13 +76,6 @@ def _share(groups: list[Group], memory: SharedMemory) -> None:
     offset = 0
     for group in groups:
         offset = group.share(memory.tensor(), offset, keep=False)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, even in the middle of a long job."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 if __name__ == "__main__":
