@@ -6,7 +6,6 @@ move, and entries under different versions are never in one table.
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from offbench.basis.files import slug_of
 from offbench.basis.resources import resources
+from offbench.basis.toml import read_toml
 from offbench.environments.task import first_error
 from offbench.errors import OffbenchError, UnknownNameError
 
@@ -163,12 +163,7 @@ def read_suite(path: Path) -> Suite:
     Raises:
         OffbenchError: it cannot be read, is no TOML, or no suite of that name.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OffbenchError(f"cannot read the suite {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OffbenchError(f"{path} is no valid TOML: {error}") from error
+    table = read_toml(path, "the suite")
     try:
         found = Suite.model_validate(table)
     except ValidationError as error:

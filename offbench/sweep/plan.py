@@ -13,13 +13,13 @@ expectile = [0.5, 0.7, 0.9]
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from offbench.basis.files import slug_of
+from offbench.basis.toml import read_toml
 from offbench.catalog.loading import find, is_split
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.sweep.job import Job
@@ -73,12 +73,7 @@ def of_file(path: Path, parse: Callable[[Mapping[str, Any]], Read]) -> Read:
     Raises:
         OffbenchError: it cannot be read, is no TOML, or what ``parse`` raises, the file named.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OffbenchError(f"cannot read the plan {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OffbenchError(f"{path} is no valid TOML: {error}") from error
+    table = read_toml(path, "the plan")
     try:
         return parse(table)
     except OffbenchError as error:

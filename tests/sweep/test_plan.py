@@ -47,6 +47,8 @@ def test_draws_are_of_methods_that_have_something_to_draw(tmp_path):
     ("text", "told"),
     [
         ("datasets = [", "no valid TOML"),
+        ("seeds = " + "9" * 5000, "no valid TOML"),
+        ("seeds = " + "[" * 5000, "no valid TOML"),
         ("", "no methods"),
         ('datasets=["a"]\nmethods=["iql"]', "no methods"),
         ('datasets=["a"]\n[[methods]]\nexpectile=0.5', "has no algorithm"),
