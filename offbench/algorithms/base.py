@@ -7,10 +7,11 @@ own.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
@@ -71,6 +72,12 @@ class View(Protocol):
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> Any:
         """What lies at ``indices``, a named tuple with a field ``noise``."""
         ...
+
+
+def view_options(view: Callable[..., View], config: Any) -> dict[str, Any]:
+    """The options of a view: those fields of a config that are called the same (``normalise_states``, ``context``)."""
+    taken = inspect.signature(view).parameters
+    return {field.name: getattr(config, field.name) for field in fields(config) if field.name in taken}
 
 
 class Acting(Protocol):

@@ -23,6 +23,7 @@ from offbench.algorithms.names import OURS as OURS
 from offbench.algorithms.names import names as names
 from offbench.algorithms.names import registered
 from offbench.algorithms.sources import trained_on
+from offbench.basis.code import COMPOSED, package_digest
 from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import search_current_folder
 from offbench.errors import OffbenchError, UnknownNameError
@@ -214,6 +215,8 @@ def source_digest(found: Any) -> str:
     """
     parts = [found] if inspect.isclass(found) else [type(found), found.fit]
     texts = [text for part in parts for text in _source(part)]
+    if getattr(found, "composes", False):  # any of ours may be the one that it is made with
+        texts.append(package_digest(COMPOSED))
     if not texts:
         raise OffbenchError(
             f"the source of {title(found)} cannot be read, so no record could say what was run; write the class to a "

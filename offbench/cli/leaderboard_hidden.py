@@ -78,7 +78,7 @@ def renamed(
         episodes: Episodes of an evaluation.
     """
     from offbench.leaderboard.renaming import OTHER, check_renaming
-    from offbench.sweep.method import method
+    from offbench.algorithms.method import method
 
     with tempfile.TemporaryDirectory() as folder:
         check_renaming(

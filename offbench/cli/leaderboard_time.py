@@ -16,7 +16,7 @@ from offbench.errors import UnknownNameError
 from offbench.leaderboard.suite import Suite, SuiteTask, suite
 from offbench.leaderboard.time_record import TimeRecord
 from offbench.leaderboard.timing import Timing, check_timing, time_record, timed
-from offbench.sweep.method import method
+from offbench.algorithms.method import method
 from offbench.training.checks import check_count
 
 

@@ -35,7 +35,7 @@ from offbench.leaderboard.running import jobs as suite_jobs
 from offbench.leaderboard.suite import suite
 from offbench.sweep.board import summary, table
 from offbench.sweep.job import Job
-from offbench.sweep.method import Method, method
+from offbench.algorithms.method import Method, method
 from offbench.sweep.plan import Plan, jobs, read_plan
 from offbench.sweep.running import run_sweep
 from offbench.sweep.space import expanded

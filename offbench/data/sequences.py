@@ -57,6 +57,7 @@ class Sequences:
         offsets: the first step of each episode and the number of steps at the end.
         returns_to_go: summed in float64, over the scale; of large data in a file that is gone with the view.
         context: K.
+        trajectories: the data.
         scaling: what batches do to states and actions.
         transforms: what lies between data and learner as plain data, for the record of a run.
         observation_size, action_size: sizes of the vectors.
@@ -127,6 +128,7 @@ class Sequences:
         self.offsets = torch.from_numpy(offsets.copy()).to(self.home)
         to_go = _scaled_to_go(trajectories.rewards, offsets, return_scale, dtype)
         self.returns_to_go = torch.from_numpy(to_go).to(self.home)
+        self.trajectories = trajectories
         numbers = (self.scaling.mean, self.scaling.std, self.scaling.low, self.scaling.high)
         self._mean, self._std, self._low, self._high = (torch.tensor(n, dtype=dtype, device=device) for n in numbers)
 
@@ -148,20 +150,34 @@ class Sequences:
 
     def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
         """What the columns hold of these windows, by its name in `SequenceBatch`: at home, and as it is there."""
-        indices = indices.to(self.home)
-        first = indices.unsqueeze(-1).contiguous()
-        episode = torch.searchsorted(self.offsets, first, right=True) - 1
-        end = self.offsets[episode + 1]
-        window = first + torch.arange(self.context, device=self.home)
-        steps = torch.minimum(window, end - 1)
+        steps, episode, window = self._windows(indices.to(self.home))
         return {
             "observations": self.observations[steps + episode],
             "actions": self.actions[steps],
             "rewards": self.rewards[steps],
             "returns_to_go": self.returns_to_go[steps],
             "timesteps": window - self.offsets[episode],
-            "mask": window < end,
+            "mask": window < self.offsets[episode + 1],
         }
+
+    def places(
+        self, indices: Int[Tensor, "seeds batch"]
+    ) -> tuple[Int[Tensor, "seeds batch context"], Int64[Tensor, "seeds batch context"]]:
+        """Of the steps of these windows the numbers in the data, and the rows of ``observations`` that they act from.
+
+        What is padded has those of its episode's last step.
+        """
+        steps, episode, _ = self._windows(indices)
+        return steps, steps + episode
+
+    def _windows(
+        self, indices: Int[Tensor, "seeds batch"]
+    ) -> tuple[Int64[Tensor, "..."], Int64[Tensor, "..."], Int64[Tensor, "..."]]:
+        """Numbers of the steps in windows, of their episodes, and of the steps if episodes did not end."""
+        first = indices.unsqueeze(-1).contiguous()
+        episode = torch.searchsorted(self.offsets, first, right=True) - 1
+        window = first + torch.arange(self.context, device=self.home)
+        return torch.minimum(window, self.offsets[episode + 1] - 1), episode, window
 
     def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> SequenceBatch:
         """The batch of such rows, which are on the device: scaled and in ``dtype``."""

@@ -125,6 +125,11 @@ class Transitions:
         self._numbers, self._trajectories = self._changing_numbers(), t
 
     @property
+    def trajectories(self) -> Trajectories:
+        """The data, less the episodes that ``top_fraction`` leaves out."""
+        return self._trajectories
+
+    @property
     def digest(self) -> str:
         """Of the data, not of what batches make of them."""
         return self._trajectories.digest
@@ -138,12 +143,12 @@ class Transitions:
     @property
     def sources(self) -> Int64[Tensor, " transitions"]:
         """The row of ``observations`` with the state of each transition, 8 bytes each; the row after has the next."""
-        return self._places(torch.arange(len(self), device=self.home))[1]
+        return self.places(torch.arange(len(self), device=self.home))[1]
 
     @property
     def steps(self) -> Int64[Tensor, " transitions"] | None:
         """The row of the other columns of each transition, 8 bytes each; None where all steps are usable."""
-        return None if self.usable.all else self._places(torch.arange(len(self), device=self.home))[0]
+        return None if self.usable.all else self.places(torch.arange(len(self), device=self.home))[0]
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -160,7 +165,7 @@ class Transitions:
             KeyError: there is none of that name.
         """
         column = self._trajectories.extras[name]
-        steps, sources = self._places(indices.to(self.home))
+        steps, sources = self.places(indices.to(self.home))
         found: Array = column[(sources if len(column) == len(self.observations) else steps).cpu().numpy()]
         return found
 
@@ -179,7 +184,7 @@ class Transitions:
 
     def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
         """What the columns hold of the transitions at ``indices``, by names of `Batch`: at home, and as it is there."""
-        steps, sources = self._places(indices.to(self.home))
+        steps, sources = self.places(indices.to(self.home))
         rows = {
             "observations": self.observations[sources],
             "actions": self.actions[steps],
@@ -205,7 +210,7 @@ class Transitions:
         following = self._scaled_actions(rows["next_actions"])
         return batch._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
 
-    def _places(self, indices: Int[Tensor, " *chosen"]) -> tuple[Int[Tensor, " *chosen"], Int64[Tensor, " *chosen"]]:
+    def places(self, indices: Int[Tensor, " *chosen"]) -> tuple[Int[Tensor, " *chosen"], Int64[Tensor, " *chosen"]]:
         """Of the transitions at ``indices`` the steps, and the rows of ``observations`` that they act from."""
         episodes = torch.searchsorted(self._first, indices.contiguous(), right=True) - 1
         steps = indices if self.usable.all else indices + self._skipped[episodes]

@@ -2,7 +2,7 @@
 
 What a dataset is called is drawn from the secret, too, so that a method cannot know which one it was given by its name.
 Nothing in the data says which one they are like: presets of the visible dataset are given to a method as any other
-hyperparameters (`offbench.sweep.method.with_preset`). No seed is written anywhere.
+hyperparameters (`offbench.algorithms.method.with_preset`). No seed is written anywhere.
 """
 
 from __future__ import annotations

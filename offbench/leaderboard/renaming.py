@@ -10,7 +10,7 @@ from offbench.algorithms import registry
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
-from offbench.sweep.method import Method, with_preset
+from offbench.algorithms.method import Method, with_preset
 from offbench.training.run import train
 
 OTHER = "hidden/0a1b2c3d"  # as the hidden datasets are called

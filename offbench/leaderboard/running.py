@@ -9,7 +9,7 @@ from pathlib import Path
 from offbench.leaderboard.hidden import read_hidden
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.sweep.job import Job
-from offbench.sweep.method import Method, with_preset
+from offbench.algorithms.method import Method, with_preset
 
 CURVE = 5  # evaluations of a run
 

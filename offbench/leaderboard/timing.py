@@ -26,7 +26,7 @@ from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.leaderboard.time_record import IN_SUCCESSION, Line, Point, TimedRun, TimeRecord, time_to
-from offbench.sweep.method import Method
+from offbench.algorithms.method import Method
 from offbench.training.folder import RunFolder
 
 CHECKS = 20  # evaluations of a whole run

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
-from offbench.sweep.method import Method
+from offbench.algorithms.method import Method
 from offbench.training.folder import RunFolder
 from offbench.training.manifest import Manifest
 from offbench.training.options import Options

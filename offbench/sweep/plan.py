@@ -23,7 +23,7 @@ from offbench.basis.toml import read_toml
 from offbench.catalog.loading import find, is_split
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.sweep.job import Job
-from offbench.sweep.method import Method
+from offbench.algorithms.method import Method
 from offbench.sweep.space import expanded
 from offbench.training.checks import check_count
 from offbench.training.options import Options

@@ -21,7 +21,7 @@ import numpy as np
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
 from offbench.nn.random import stream
-from offbench.sweep.method import Method, made
+from offbench.algorithms.method import Method, made
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from offbench.evaluation.record import digest_of
 from offbench.evaluation.tuning_record import TuningRecord
 from offbench.selection.fqe import FQEConfig
 from offbench.sweep.job import Job
-from offbench.sweep.method import Method, made
+from offbench.algorithms.method import Method, made
 from offbench.sweep.plan import OPTIONS, check_folders, folder_of, of_file, options_of
 from offbench.sweep.space import Range, Values, values_of, written
 from offbench.training.checks import check_count

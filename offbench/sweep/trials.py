@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
-from offbench.sweep.method import Method
+from offbench.algorithms.method import Method
 from offbench.sweep.study import Study
 
 FILE = "tuning.json"

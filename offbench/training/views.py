@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 
 from offbench.algorithms import registry
-from offbench.algorithms.base import Algorithm, View
+from offbench.algorithms.base import Algorithm, View, view_options
+from offbench.algorithms.filled import FilledConfig, with_learner
 from offbench.basis.memory import free_memory
 from offbench.basis.shapes import Array
 from offbench.data.learned import Kind, Learned, asked_for, check_kind, described, parts_of, whole
@@ -77,7 +78,7 @@ def check_spaces(found: Any, data: Trajectories) -> None:
 
 
 def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
-    """The config, with each field set that is None and follows from data and task.
+    """The config, with each field set that is None and follows from data and task, those of its learner included.
 
     Those are named after one of the data's `facts`, or ``termination``, the rule of the task's environment, or
     ``truth_task``, the task whose simulator plays a part.
@@ -94,7 +95,11 @@ def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
         if own(task) is not None:
             raise DataError(f"truth takes the simulator of a task of offbench's, and {task.name} is one of your own")
         found["truth_task"] = task.name
-    return dataclasses.replace(config, **found)
+    made = dataclasses.replace(config, **found)
+    if not isinstance(made, FilledConfig):
+        return made
+    like = data.provenance.like or data.provenance.dataset
+    return with_learner(made, like, lambda learner: completed(learner, data, task))
 
 
 def make_view(
@@ -113,11 +118,9 @@ def make_view(
     Raises:
         DataError: the view is of others' making and has no home but the device.
     """
-    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    taken = inspect.signature(algorithm.view).parameters
-    options = {name: fields[name] for name in taken if name in fields}
+    options = view_options(algorithm.view, config)
     if home is not None:
-        if "home" not in taken:
+        if "home" not in inspect.signature(algorithm.view).parameters:
             raise DataError(
                 f"the view of {algorithm.__name__} keeps its data on the device, and takes no home; give data_on device"
             )

@@ -18,7 +18,7 @@ from offbench.leaderboard.renaming import check_renaming, renamed
 from offbench.leaderboard.running import Budget, hidden_jobs
 from offbench.leaderboard.secret import Secret, check_commitment, new_secret, read_secret
 from offbench.leaderboard.suite import Suite, suite
-from offbench.sweep.method import method
+from offbench.algorithms.method import method
 
 SECRET = Secret("0123456789abcdef" * 4)
 SALT = "00" * 16

@@ -12,7 +12,7 @@ from offbench.errors import OffbenchError
 from offbench.leaderboard.running import Budget, jobs
 from offbench.leaderboard.suite import Suite, suite
 from offbench.sweep.job import Job
-from offbench.sweep.method import method
+from offbench.algorithms.method import method
 
 TINY = Suite.model_validate(
     {

@@ -18,7 +18,7 @@ from offbench.leaderboard import timing
 from offbench.leaderboard.suite import suite
 from offbench.leaderboard.time_record import Point, TimedRun, TimeRecord, time_to
 from offbench.leaderboard.timing import Timing, check_timing, time_record
-from offbench.sweep.method import Method, method
+from offbench.algorithms.method import Method, method
 from offbench.training.folder import RunFolder
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from offbench.sweep.job import Job
-from offbench.sweep.method import method
+from offbench.algorithms.method import method
 from offbench.training.folder import RunFolder
 
 OPTIONS = {"steps": 20, "seeds": 2, "episodes": 2, "compile": "never", "checkpoint_every": 4}

@@ -3,7 +3,7 @@
 import pytest
 
 from offbench.errors import DataError, OffbenchError, UnknownNameError
-from offbench.sweep.method import method
+from offbench.algorithms.method import method
 from offbench.sweep.plan import OPTIONS, Plan, jobs, read_plan
 
 GOOD = """
