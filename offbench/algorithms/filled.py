@@ -115,8 +115,8 @@ def configured(learner: str) -> tuple[type[Algorithm], Any]:
     found = registry.find(one.algorithm)
     if one.algorithm not in registry.OURS or not registry.is_algorithm(found):
         raise OffbenchError(
-            f"the learner must be one of offbench's algorithms, not {one.algorithm}; any other learns from a relabelled "
-            "dataset, which offbench label makes"
+            f"the learner must be one of offbench's algorithms, not {one.algorithm}; any other learns from a "
+            "relabelled dataset, which offbench label makes"
         )
     whole = all(isinstance(name, str) for name in found.requires)
     if not whole or found.prepare is not Algorithm.prepare:
@@ -208,12 +208,12 @@ class Filled(Algorithm):
         return filled._replace(next_actions=following * (1 - batch.terminations).unsqueeze(-1))
 
     def _completed(
-        self, data: FilledView, actions: Float[Tensor, "seeds *batch action"], places: Int[Tensor, "seeds *batch"]
-    ) -> Float[Tensor, "seeds *batch action"]:
+        self, data: FilledView, actions: Float[Tensor, "seeds ... action"], places: Int[Tensor, "seeds ..."]
+    ) -> Float[Tensor, "seeds ... action"]:
         """The actions of the steps ``places``, the labels where none are given."""
         return torch.where(data.given[places] > 0, actions, self._labels_at(data, places))
 
-    def _labels_at(self, data: FilledView, places: Int[Tensor, "seeds *batch"]) -> Float[Tensor, "seeds *batch size"]:
+    def _labels_at(self, data: FilledView, places: Int[Tensor, "seeds ..."]) -> Float[Tensor, "seeds ... size"]:
         """What the model of each seed says of the steps ``places``."""
         own = torch.arange(len(self.seeds), device=self.device).view(-1, *[1] * (places.dim() - 1))
         return self._said(data)[own, places]

@@ -77,8 +77,8 @@ def renamed(
         seeds: How many seeds.
         episodes: Episodes of an evaluation.
     """
-    from offbench.leaderboard.renaming import OTHER, check_renaming
     from offbench.algorithms.method import method
+    from offbench.leaderboard.renaming import OTHER, check_renaming
 
     with tempfile.TemporaryDirectory() as folder:
         check_renaming(

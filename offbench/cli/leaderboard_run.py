@@ -8,12 +8,12 @@ from typing import Annotated
 
 import tyro
 
+from offbench.algorithms.method import Method, method
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
 from offbench.leaderboard.running import Budget, hidden_jobs, jobs
 from offbench.leaderboard.suite import suite
 from offbench.sweep.local import run_here
-from offbench.algorithms.method import Method, method
 from offbench.sweep.running import run_sweep
 from offbench.training.checks import check_count
 

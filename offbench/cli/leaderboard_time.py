@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from offbench.algorithms.method import method
 from offbench.basis.files import atomic
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
@@ -16,7 +17,6 @@ from offbench.errors import UnknownNameError
 from offbench.leaderboard.suite import Suite, SuiteTask, suite
 from offbench.leaderboard.time_record import TimeRecord
 from offbench.leaderboard.timing import Timing, check_timing, time_record, timed
-from offbench.algorithms.method import method
 from offbench.training.checks import check_count
 
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import read_value
 from offbench.basis.files import slug_of
 from offbench.errors import OffbenchError
 from offbench.sweep.local import process_count, run_here, run_processes
-from offbench.algorithms.method import read_value
 from offbench.sweep.plan import OPTIONS
 from offbench.sweep.running import Engine
 from offbench.training.options import Options, check_names

@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import Method, method
 from offbench.basis.foreign import staying
 from offbench.basis.plain import plain
 from offbench.basis.streams import tell
@@ -35,7 +36,6 @@ from offbench.leaderboard.running import jobs as suite_jobs
 from offbench.leaderboard.suite import suite
 from offbench.sweep.board import summary, table
 from offbench.sweep.job import Job
-from offbench.algorithms.method import Method, method
 from offbench.sweep.plan import Plan, jobs, read_plan
 from offbench.sweep.running import run_sweep
 from offbench.sweep.space import expanded

@@ -172,7 +172,7 @@ class Sequences:
 
     def _windows(
         self, indices: Int[Tensor, "seeds batch"]
-    ) -> tuple[Int64[Tensor, "..."], Int64[Tensor, "..."], Int64[Tensor, "..."]]:
+    ) -> tuple[Int64[Tensor, ...], Int64[Tensor, ...], Int64[Tensor, ...]]:
         """Numbers of the steps in windows, of their episodes, and of the steps if episodes did not end."""
         first = indices.unsqueeze(-1).contiguous()
         episode = torch.searchsorted(self.offsets, first, right=True) - 1

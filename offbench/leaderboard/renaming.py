@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import Method, with_preset
 from offbench.data.trajectories import Trajectories
 from offbench.errors import OffbenchError
 from offbench.evaluation.record import RunRecord
-from offbench.algorithms.method import Method, with_preset
 from offbench.training.run import train
 
 OTHER = "hidden/0a1b2c3d"  # as the hidden datasets are called

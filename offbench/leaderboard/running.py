@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from offbench.algorithms.method import Method, with_preset
 from offbench.leaderboard.hidden import read_hidden
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.sweep.job import Job
-from offbench.algorithms.method import Method, with_preset
 
 CURVE = 5  # evaluations of a run
 

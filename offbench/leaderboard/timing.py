@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import Method
 from offbench.basis.files import cache_folder
 from offbench.catalog.cards import card
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
 from offbench.leaderboard.suite import Suite, SuiteTask
 from offbench.leaderboard.time_record import IN_SUCCESSION, Line, Point, TimedRun, TimeRecord, time_to
-from offbench.algorithms.method import Method
 from offbench.training.folder import RunFolder
 
 CHECKS = 20  # evaluations of a whole run

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from offbench.algorithms import registry
-from offbench.errors import OffbenchError
 from offbench.algorithms.method import Method
+from offbench.errors import OffbenchError
 from offbench.training.folder import RunFolder
 from offbench.training.manifest import Manifest
 from offbench.training.options import Options

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from offbench.algorithms.method import Method
 from offbench.basis.files import slug_of
 from offbench.basis.toml import read_toml
 from offbench.catalog.loading import find, is_split
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.sweep.job import Job
-from offbench.algorithms.method import Method
 from offbench.sweep.space import expanded
 from offbench.training.checks import check_count
 from offbench.training.options import Options

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import Method, made
 from offbench.errors import OffbenchError
 from offbench.nn.random import stream
-from offbench.algorithms.method import Method, made
 from offbench.sweep.space import Range, Values, drawn
 from offbench.sweep.study import STARTUP, Study
 from offbench.sweep.trials import Trial

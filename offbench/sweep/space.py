@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from offbench.algorithms import registry
+from offbench.algorithms.method import Method, made
 from offbench.errors import OffbenchError
 from offbench.nn.random import stream
-from offbench.algorithms.method import Method, made
 
 
 @dataclass(frozen=True)

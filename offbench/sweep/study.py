@@ -23,13 +23,13 @@ from typing import Any, Literal
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm
+from offbench.algorithms.method import Method, made
 from offbench.catalog.loading import find, is_split
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.evaluation.record import digest_of
 from offbench.evaluation.tuning_record import TuningRecord
 from offbench.selection.fqe import FQEConfig
 from offbench.sweep.job import Job
-from offbench.algorithms.method import Method, made
 from offbench.sweep.plan import OPTIONS, check_folders, folder_of, of_file, options_of
 from offbench.sweep.space import Range, Values, values_of, written
 from offbench.training.checks import check_count

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from offbench.algorithms.method import Method
 from offbench.basis.files import atomic
 from offbench.errors import OffbenchError
-from offbench.algorithms.method import Method
 from offbench.sweep.study import Study
 
 FILE = "tuning.json"

@@ -68,7 +68,7 @@ def trained(found, config, data, updates=6):
 def test_true_actions_make_the_learner_of_all_the_data(name):
     text = SMALL[name]
     made = trained(TrueActions, FilledConfig(text, batch_size=16), hidden(toy()))
-    changes = {k: v for k, v in made.learner.config.__dict__.items()}
+    changes = dict(vars(made.learner.config))
     found = registry.algorithm(name)
     plain = trained(found, found.Config(**changes), toy())
     assert difference(made.learner.state(), plain.state()) == 0
@@ -85,7 +85,8 @@ def test_true_rewards_make_the_learner_of_all_the_data():
 
 def test_state_names_the_learners_tensors_once():
     made = trained(TrueActions, FilledConfig(SMALL["td3_bc"], batch_size=16), hidden(toy()), 2)
-    assert made.period == 2 and set(made.latest) == {"critic_loss", "actor_loss"}
+    assert made.period == 2
+    assert set(made.latest) == {"critic_loss", "actor_loss"}
     names = set(made.state())
     assert {"count", "metrics/actor_loss", "learner/networks/actor/layer0.weight"} <= names
     assert not {"learner/count", "learner/metrics/actor_loss"} & names
@@ -93,7 +94,8 @@ def test_state_names_the_learners_tensors_once():
 
 def test_a_learner_is_written_out_with_its_preset():
     config = with_learner(FilledConfig("iql"), "d4rl/antmaze-umaze-v2", lambda one: one)
-    assert config.batch_size == 256 and "expectile=0.9" in config.learner
+    assert config.batch_size == 256
+    assert "expectile=0.9" in config.learner
     again = with_learner(config, "", lambda one: one)
     assert again == config
 

@@ -1,7 +1,7 @@
 import pytest
 
-from offbench.errors import OffbenchError, UnknownNameError
 from offbench.algorithms.method import LONGEST_NAME, Method, method, with_preset
+from offbench.errors import OffbenchError, UnknownNameError
 
 
 def test_methods_are_written_as_they_are_read() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import offbench
+from offbench.algorithms.method import method
 from offbench.catalog import cards
 from offbench.data.trajectories import Provenance, Trajectories
 from offbench.errors import OffbenchError
@@ -18,7 +19,6 @@ from offbench.leaderboard.renaming import check_renaming, renamed
 from offbench.leaderboard.running import Budget, hidden_jobs
 from offbench.leaderboard.secret import Secret, check_commitment, new_secret, read_secret
 from offbench.leaderboard.suite import Suite, suite
-from offbench.algorithms.method import method
 
 SECRET = Secret("0123456789abcdef" * 4)
 SALT = "00" * 16

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import offbench
+from offbench.algorithms.method import method
 from offbench.catalog.loading import load
 from offbench.data.preferences import Preferences
 from offbench.data.trajectories import Provenance, Trajectories
@@ -12,7 +13,6 @@ from offbench.errors import OffbenchError
 from offbench.leaderboard.running import Budget, jobs
 from offbench.leaderboard.suite import Suite, suite
 from offbench.sweep.job import Job
-from offbench.algorithms.method import method
 
 TINY = Suite.model_validate(
     {

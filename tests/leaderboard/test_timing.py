@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import offbench
+from offbench.algorithms.method import Method, method
 from offbench.cli.main import main
 from offbench.data.trajectories import Provenance
 from offbench.environments.task import task
@@ -18,7 +19,6 @@ from offbench.leaderboard import timing
 from offbench.leaderboard.suite import suite
 from offbench.leaderboard.time_record import Point, TimedRun, TimeRecord, time_to
 from offbench.leaderboard.timing import Timing, check_timing, time_record
-from offbench.algorithms.method import Method, method
 from offbench.training.folder import RunFolder
 
 

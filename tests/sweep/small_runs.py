@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from offbench.sweep.job import Job
 from offbench.algorithms.method import method
+from offbench.sweep.job import Job
 from offbench.training.folder import RunFolder
 
 OPTIONS = {"steps": 20, "seeds": 2, "episodes": 2, "compile": "never", "checkpoint_every": 4}

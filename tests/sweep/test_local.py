@@ -9,10 +9,10 @@ import psutil
 import pytest
 from small_runs import Hearing, results, small_jobs
 
+from offbench.algorithms.method import method
 from offbench.errors import OffbenchError
 from offbench.sweep.job import Job
 from offbench.sweep.local import RETRIES, process_count, run_here, run_processes, suitable
-from offbench.algorithms.method import method
 from offbench.sweep.running import claimed, run_sweep
 from offbench.sweep.state import Sweep, standings
 from offbench.training.interruption import Interrupted

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.algorithms.method import method
+from offbench.errors import DataError, OffbenchError, UnknownNameError
 from offbench.sweep.plan import OPTIONS, Plan, jobs, read_plan
 
 GOOD = """

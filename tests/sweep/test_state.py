@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from small_runs import small_jobs
 
+from offbench.algorithms.method import method
 from offbench.errors import OffbenchError
 from offbench.sweep.board import summary, table
 from offbench.sweep.job import Job
-from offbench.algorithms.method import method
 from offbench.sweep.running import claimed
 from offbench.sweep.state import Standing, Sweep, counts, is_alive, remaining, seconds_left, standings
 
