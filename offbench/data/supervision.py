@@ -7,6 +7,7 @@ Trajectories", https://arxiv.org/abs/2210.06518). A split has a name, so that tw
     actions=10%-q30          ... from the 30 % with the lowest returns
     actions=10%-low-to-high  ... from the lowest third of returns; the highest third is there without actions
     actions=none             no actions at all
+    part=labelled            where some actions are hidden, the episodes with actions alone; action_free: the others
     rewards=none             no rewards
     preferences=500x50       500 comparisons of segments of 50 steps by a scripted teacher in the place of rewards
     ties=5                   returns that differ by no more are a tie; 0 if left out, none for no ties at all
@@ -36,7 +37,8 @@ from offbench.errors import DataError, OffbenchError, UnknownNameError
 Mode = Literal["coupled", "decoupled"]
 TERCILES = ("low", "medium", "high")
 
-_KEYS = ("actions", "rewards", "preferences", "ties", "seed")
+_KEYS = ("actions", "part", "rewards", "preferences", "ties", "seed")
+_PARTS = ("labelled", "action_free")
 _EXAMPLES = ("10%-low", "10%-q30", "10%-low-to-high", "none")
 _PARTLY = re.compile(
     r"(?P<share>\d{1,3}(\.\d{1,6})?)%-(q(?P<quantile>\d{1,3}(\.\d{1,6})?)|(?P<source>[a-z]+)(-to-(?P<target>[a-z]+))?)"
@@ -77,8 +79,8 @@ def apply_split(trajectories: Trajectories, query: str) -> SemiSupervised | Pref
     """The dataset under a named split, such as ``actions=10%-low&seed=3``; the grammar is in this module's docstring.
 
     Returns:
-        `SemiSupervised` where some episodes keep their actions, `PreferenceData` where comparisons stand in the place
-        of rewards, else Trajectories.
+        `SemiSupervised` where some episodes keep their actions and no part is named, `PreferenceData` where comparisons
+        stand in the place of rewards, else Trajectories.
 
     Raises:
         UnknownNameError: a key or a value that is none of the grammar's; the message lists the nearest.
@@ -86,6 +88,24 @@ def apply_split(trajectories: Trajectories, query: str) -> SemiSupervised | Pref
         DataError: data that the split cannot be made of.
     """
     settings = _parse(query)
+    part = settings.pop("part", None)
+    if part not in (None, *_PARTS):
+        raise UnknownNameError("part of a split", str(part), _PARTS)
+    found = _applied(trajectories, query, settings)
+    if part is None:
+        return found
+    if not isinstance(found, SemiSupervised):
+        raise OffbenchError(
+            f"the split {query!r} has no parts to choose from; actions={_EXAMPLES[0]}, for example, has two"
+        )
+    chosen: Trajectories = getattr(found, part)
+    return _renamed(chosen, f"part={part}", f"of the split the {part.replace('_', '-')} part alone")
+
+
+def _applied(
+    trajectories: Trajectories, query: str, settings: dict[str, str]
+) -> SemiSupervised | PreferenceData | Trajectories:
+    """Both parts of the dataset under the split of these settings."""
     actions, hidden = settings.get("actions"), "rewards" in settings
     if "preferences" in settings or "ties" in settings:
         return _compared(trajectories, query, settings)

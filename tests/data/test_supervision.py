@@ -217,6 +217,16 @@ def test_rewards_and_actions_can_both_be_hidden():
     assert free.provenance.dataset == "some/data-v0?rewards=none"
 
 
+@pytest.mark.parametrize("part", ["labelled", "action_free"])
+def test_one_part_of_a_split(part: str):
+    data = with_returns(np.arange(20))
+    whole = apply_split(data, "actions=10%-low&rewards=none&seed=2")
+    alone = apply_split(data, f"part={part}&actions=10%-low&seed=2&rewards=none")
+    assert isinstance(alone, Trajectories)
+    assert alone.digest == getattr(whole, part).digest
+    assert alone.provenance.dataset == f"some/data-v0?actions=10%-low&part={part}&rewards=none&seed=2"
+
+
 def test_a_question_mark_in_a_path_is_no_split():
     data = with_returns(np.arange(20), provenance=Provenance(dataset="what?.hdf5"))
     assert hide_rewards(data).provenance.dataset == "what?.hdf5?rewards=none"
@@ -238,6 +248,9 @@ def test_a_question_mark_in_a_path_is_no_split():
         ("actions=10%-q0", DataError, "quantile is 0"),
         ("actions=1%-low", DataError, "leaves a labelled part no episode of 20"),
         ("actions=100%-q100", DataError, "leaves an action-free part no episode of 20"),
+        ("actions=10%-low&part=labeled", UnknownNameError, "no part of a split named 'labeled'; nearest: labelled"),
+        ("actions=none&part=labelled", OffbenchError, "no parts to choose from"),
+        ("preferences=5x1&part=labelled", OffbenchError, "no parts to choose from"),
         ("rewards=some", UnknownNameError, "no split of rewards named 'some'; nearest: none"),
         ("rewards=none&seed=1", OffbenchError, "leave the seed out"),
         ("actions=10%-low&seed=x", OffbenchError, "a whole number"),
