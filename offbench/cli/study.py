@@ -174,8 +174,39 @@ def true_dynamics(
     _compare(study.comparison(budget), output, page_only, only)
 
 
-def _compare(comparison: Comparison, output: Path, page_only: bool, only: tuple[str, ...]) -> None:
-    """Train what has not been trained, of all methods or ``only`` of some, and write the page of all.
+def less_supervision(
+    *,
+    budget: Literal["small", "medium", "full"] = "small",
+    output: Path = Path("runs/less-supervision"),
+    page_only: bool = False,
+    only: tuple[str, ...] = (),
+) -> None:
+    """Show how far learning gets with actions in few episodes, or with comparisons in the place of rewards.
+
+    The same command goes on where it was interrupted.
+
+    Examples:
+        offbench study less-supervision --output runs/less-supervision
+
+    Args:
+        budget: small takes minutes of a core, medium hours of two, full is a GPU's.
+        output: Folder of the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
+    """
+    from offbench.studies import less_supervision as study
+
+    _compare(study.comparison(budget), output, page_only, only, study.write_page)
+
+
+def _compare(
+    comparison: Comparison,
+    output: Path,
+    page_only: bool,
+    only: tuple[str, ...],
+    write: Callable[[Comparison, Path], list[Path]] | None = None,
+) -> None:
+    """Train what has not been trained, of all methods or ``only`` of some, and ``write`` the page of all.
 
     Raises:
         OffbenchError: no method has such a name.
@@ -186,7 +217,7 @@ def _compare(comparison: Comparison, output: Path, page_only: bool, only: tuple[
     output.mkdir(parents=True, exist_ok=True)
     if not page_only:
         play(chosen, output, _say)
-    _told(write_page(comparison, output))
+    _told((write or write_page)(comparison, output))
 
 
 def _records(
@@ -231,6 +262,7 @@ commands: dict[str, Callable[..., Any]] = {
     "coverage": coverage,
     "dynamics": dynamics,
     "edge-of-reach": edge_of_reach,
+    "less-supervision": less_supervision,
     "penalties": penalties,
     "stitching": stitching,
     "true-dynamics": true_dynamics,

@@ -34,12 +34,14 @@ class Method:
         algorithm: registered name.
         settings: hyperparameters and options of its training that are not those of the comparison.
         left_out: why this budget does not run it; empty where it does.
+        split: what of the comparison's dataset it is given (`offbench.data.supervision`); empty for all.
     """
 
     name: str
     algorithm: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     left_out: str = ""
+    split: str = ""
 
     @property
     def folder(self) -> str:
@@ -111,7 +113,7 @@ def play(comparison: Comparison, output: Path, say: Say) -> None:
         try:
             run = offbench.train(
                 method.algorithm,
-                comparison.dataset,
+                "?".join(filter(None, (comparison.dataset, method.split))),
                 output=folder,
                 resume=(folder / "manifest.json").exists(),
                 **settings,
@@ -191,12 +193,12 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
         "",
     ]
     lines += _table(comparison, found, best)
-    lines += ["", *(f"- {each.name}: {_flags(each.settings)}" for each in comparison.methods if each.name in found)]
+    lines += ["", *(f"- {each.name}: {_flags(each)}" for each in comparison.methods if each.name in found)]
     for name, records in found.items():
         if warning := caution([record.final_score for record in records]):
             lines += ["", f"{name}: {warning}."]
     if comparison.settings:
-        lines += ["", f"All of them: {_flags(comparison.settings)}."]
+        lines += ["", f"All of them: {_flags(comparison)}."]
     if len({record.code_digest for records in found.values() for record in records}) > 1:
         lines += ["", "The methods were trained by different versions of the code, as their records say."]
     lines += ["", f"Scored in `{one.task.name if one.task else '?'}`.", "", "![Returns over the run](curves.png)", ""]
@@ -232,8 +234,10 @@ def _table(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], bes
     return lines
 
 
-def _flags(settings: Mapping[str, Any]) -> str:
-    return " ".join(f"`{name}={value}`" for name, value in settings.items())
+def _flags(of: Method | Comparison) -> str:
+    """What was set, and which split was learned from."""
+    split = [f"`?{of.split}`"] if isinstance(of, Method) and of.split else []
+    return " ".join(split + [f"`{name}={value}`" for name, value in of.settings.items()])
 
 
 def _interval(values: Sequence[float]) -> str:

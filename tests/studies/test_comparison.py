@@ -1,27 +1,14 @@
 """Methods side by side: runs that are gone on with, and a page that is made of their records."""
 
 import pytest
+from studies_with_few_runs import of
 
 import offbench
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
 from offbench.studies import penalties, stitching, true_dynamics
-from offbench.studies.comparison import Comparison, Method, play, some, write_page
+from offbench.studies.comparison import Method, play, some, write_page
 from offbench.training.options import parted
-
-
-def of(methods, dataset="offbench/pendulum/swingup-v0") -> Comparison:
-    return Comparison(
-        "A title",
-        "A text.",
-        dataset,
-        methods,
-        seeds=(0, 1),
-        steps=20,
-        episodes=2,
-        evaluations=2,
-        settings={"hidden": (8, 8), "compile": "never", "workers": 1},
-    )
 
 
 def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_path, monkeypatch) -> None:
