@@ -22,6 +22,7 @@ OURS = {
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",
     "rvs": "offbench.algorithms.rvs:RvS",
     "sac_n": "offbench.algorithms.sac_n:SACN",
+    "ss_orl": "offbench.algorithms.ss_orl:SSORL",
     "td3_bc": "offbench.algorithms.td3_bc:TD3BC",
     "xql": "offbench.algorithms.xql:XQL",
 }
