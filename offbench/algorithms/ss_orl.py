@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offbench.algorithms.base import View, within
+from offbench.algorithms.base import View
 from offbench.algorithms.filled import Filled, FilledConfig, FilledView, Fills, learner_view
 from offbench.data.scaling import ActionRange
 from offbench.data.supervision import SemiSupervised
@@ -47,11 +47,7 @@ class SSORLConfig(FilledConfig):
     """Updates of them, of which the best on held-out episodes counts; published, from memory: 100,000."""
 
     def __post_init__(self) -> None:
-        within("inverse_learning_rate", self.inverse_learning_rate, 0, 1, open_low=True)
-        within("inverse_dropout", self.inverse_dropout, 0, 1, open_high=True)
-        within("inverse_past", self.inverse_past, 0, 10**6)
-        for name in ("inverse_members", "inverse_batch_size", "inverse_updates"):
-            within(name, getattr(self, name), 1, 10**9)
+        _ = self.inverse  # which refuses what cannot be
 
     @property
     def inverse(self) -> InverseDynamicsConfig:
@@ -87,7 +83,7 @@ class SSORL(Filled):
     requires = (SemiSupervised,)
     fills: ClassVar[Fills] = "actions"
     quick: ClassVar[Mapping[str, Any]] = {
-        "learner": "td3_bc,hidden=[32,32],learning_rate=0.003", "inverse_hidden": (32, 32), "inverse_updates": 400,
+        "learner": "td3_bc,hidden=[32,32],learning_rate=0.003", "inverse_hidden": (32, 32), "inverse_updates": 200,
         "inverse_batch_size": 64,
     }  # fmt: skip
 

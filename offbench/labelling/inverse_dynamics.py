@@ -99,7 +99,7 @@ class InverseDynamics:
         inputs = (self.past + 2) * self.observation
         networks = MLP(inputs, self.hidden, self.action, members=2 * self.members)
         drawn = networks.initialise(seeds, name, "orthogonal", output_gain=1.0)
-        parameters = {key: value.unflatten(1, (self.members, 2)) for key, value in drawn.items()}
+        parameters = {key: torch.unflatten(value, 1, (self.members, 2)) for key, value in drawn.items()}
         parameters["input.mean"] = torch.zeros(len(seeds), self.observation, dtype=torch.float64)
         parameters["input.std"] = torch.ones(len(seeds), self.observation, dtype=torch.float64)
         return parameters

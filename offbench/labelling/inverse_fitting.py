@@ -274,7 +274,9 @@ class _Validation:
         """-log p(a) a held-out step."""
         fitting, sums = self.fitting, torch.zeros_like(self.lowest)
         with torch.no_grad():
-            for steps, weights in zip(self._steps.split(_BLOCK, 1), self._weights.split(_BLOCK, 1), strict=True):
+            for steps, weights in zip(
+                *(torch.split(each, _BLOCK, 1) for each in (self._steps, self._weights)), strict=True
+            ):
                 every = steps.unsqueeze(1).expand(-1, fitting.config.members, -1)
                 found = fitting.network.losses(fitting.parameters, fitting.windows.at(every), fitting.actions[every])
                 sums += (found * weights.unsqueeze(1)).sum(-1)

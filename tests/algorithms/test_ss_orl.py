@@ -11,7 +11,7 @@ from offbench.algorithms.base import Sizes
 from offbench.algorithms.ss_orl import SSORL, SSORLConfig
 from offbench.conformance.toys import toy
 from offbench.data.scaling import Scaling
-from offbench.data.supervision import hide_actions
+from offbench.data.supervision import SemiSupervised, hide_actions, hide_rewards
 from offbench.errors import DataError, OffbenchError
 from offbench.labelling.relabelled import with_inverse_dynamics
 from offbench.training.views import completed, make_view
@@ -72,9 +72,9 @@ def test_the_config_of_the_inverse_dynamics_is_that_of_the_flags() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"inverse_dropout": 1.0}, "inverse_dropout must lie in"),
-        ({"inverse_members": 0}, "inverse_members must lie in"),
-        ({"inverse_past": -1}, "inverse_past must lie in"),
+        ({"inverse_dropout": 1.0}, "dropout of inverse dynamics must lie in"),
+        ({"inverse_members": 0}, "members of inverse dynamics must be at least 1"),
+        ({"inverse_past": -1}, "past of inverse dynamics must be at least 0"),
         ({"inverse_hidden": ()}, "at least one hidden layer"),
     ],
 )
@@ -85,9 +85,7 @@ def test_hyperparameters_that_cannot_be(changes, words) -> None:
 
 def test_data_without_rewards_are_refused_where_the_learner_needs_them() -> None:
     split = hide_actions(toy(), 0.5, 1.0)
-    bare = dataclasses.replace(
-        split, **{part: dataclasses.replace(getattr(split, part), rewards=None) for part in ("labelled", "action_free")}
-    )
+    bare = SemiSupervised(hide_rewards(split.labelled), hide_rewards(split.action_free), split.split)
     with pytest.raises(DataError, match="needs rewards"):
         made(data=bare)
     made("bc,hidden=[8]", data=bare)

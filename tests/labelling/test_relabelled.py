@@ -104,7 +104,7 @@ def test_they_are_saved_and_exported_and_trained_on_in_another_process(tmp_path)
     loaded = offbench.load(path)
     assert loaded.digest == made.digest
     assert loaded.provenance == made.provenance
-    command = [sys.executable, "-m", "offbench", "train", "td3_bc", str(path), "--steps", "20", "--hidden", "8"]
+    command = [sys.executable, "-m", "offbench", "train", "td3_bc", str(path), "--seeds", "1", "--steps", "20"]
     done = subprocess.run([*command, "--output", str(tmp_path / "run")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (record,) = offbench.Run(tmp_path / "run").records
