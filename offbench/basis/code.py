@@ -34,6 +34,9 @@ _DECISIVE = (
 # What fitted dynamics depend on besides the data: no simulator, no method, no way of training.
 DYNAMICS = ("basis", "nn", "data", "dynamics")
 
+# What models that label data depend on besides the data.
+LABELLING = ("basis", "nn", "data", "labelling")
+
 # What an algorithm that is made with another one of ours depends on besides its own file.
 COMPOSED = ("labelling", "algorithms")
 
