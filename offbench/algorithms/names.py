@@ -20,6 +20,7 @@ OURS = {
     "mopo": "offbench.algorithms.mopo:MOPO",
     "ravl": "offbench.algorithms.ravl:RAVL",
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",
+    "reward_model": "offbench.algorithms.reward_model:RewardModel",
     "rvs": "offbench.algorithms.rvs:RvS",
     "sac_n": "offbench.algorithms.sac_n:SACN",
     "ss_orl": "offbench.algorithms.ss_orl:SSORL",

@@ -126,19 +126,25 @@ class Preferences:
 
         Where the steps of either are unknown, those without a segment equal to one of ``other``.
         """
-        if all(s.starts is not None for s in (self.first, self.second, other.first, other.second)):
-            shared = _shares_steps(self, other)
-            what = "share steps with"
-        else:
-            taken = {key for segments in (other.first, other.second) for key in _keys(segments)}
-            pairs = zip(_keys(self.first), _keys(self.second), strict=True)
-            shared = np.array([one in taken or two in taken for one, two in pairs], dtype=bool)
-            what = "have a segment equal to one of"
+        shared = self.overlapping(other)
+        what = "share steps with" if self._placed(other) else "have a segment equal to one of"
         note = (
             f"{int(shared.sum())} of {len(self)} pairs left out, because they {what} {len(other)} pairs for evaluation"
         )
         kept = self[~shared]
         return replace(kept, provenance=replace(self.provenance, notes=(*self.provenance.notes, note)))
+
+    def overlapping(self, other: Preferences) -> Bool[Array, " pairs"]:
+        """Which pairs share a step with a pair of ``other``; where steps are unknown, have a segment equal to one."""
+        if self._placed(other):
+            return _shares_steps(self, other)
+        taken = {key for segments in (other.first, other.second) for key in _keys(segments)}
+        pairs = zip(_keys(self.first), _keys(self.second), strict=True)
+        return np.array([one in taken or two in taken for one, two in pairs], dtype=bool)
+
+    def _placed(self, other: Preferences) -> bool:
+        """Whether the steps of all segments, of these pairs and of the others, are known."""
+        return all(s.starts is not None for s in (self.first, self.second, other.first, other.second))
 
     # ---------------------------------------------------------------- identity
 

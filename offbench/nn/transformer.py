@@ -61,7 +61,7 @@ class Transformer:
         self,
         parameters: Parameters,
         tokens: Float[Tensor, "seeds batch tokens size"],
-        masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
+        masks: Sequence[Float[Tensor, "seeds batch _"] | None] | None = None,
         wanted: slice = EVERY_TOKEN,
     ) -> Float[Tensor, "seeds batch wanted size"]:
         """Tokens of which each depends on the one that stood at its place and on earlier ones alone.
@@ -69,7 +69,7 @@ class Transformer:
         Args:
             parameters: see ``initialise``.
             tokens: what it reads.
-            masks: of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None drops nothing.
+            masks: of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None, or None among them, drops nothing.
             wanted: the tokens to return; the last block then computes only what these need.
         """
         x = tokens
@@ -80,7 +80,7 @@ class Transformer:
         return x
 
     def _block(
-        self, parameters: Parameters, block: str, x: Tensor, masks: Sequence[Tensor] | None, wanted: slice
+        self, parameters: Parameters, block: str, x: Tensor, masks: Sequence[Tensor | None] | None, wanted: slice
     ) -> Tensor:
         """The ``wanted`` tokens of one block on x (seeds, batch, tokens, size)."""
         tokens, size = x.shape[2:]
@@ -88,15 +88,16 @@ class Transformer:
         weight, bias = parameters[f"{block}.attention.weight"], parameters[f"{block}.attention.bias"]
         queries = self._by_head(dense(normal[:, :, wanted], weight[..., :size], bias[..., :size]))
         keys, values = torch.split(dense(normal, weight[..., size:], bias[..., size:]), size, -1)
-        kept = None if masks is None else masks[0].view(-1, self.heads, tokens, tokens)
+        dropped, mixing, narrowing = (None, None, None) if masks is None else masks
+        kept = None if dropped is None else dropped.view(-1, self.heads, tokens, tokens)
         mixed = causal_attention(queries, self._by_head(keys), self._by_head(values), kept, wanted)
         x = x[:, :, wanted]
         shape = (*x.shape[:2], tokens, size)  # of the masks
         mixed = layer_of(parameters, f"{block}.projection", mixed.transpose(1, 2).reshape(x.shape))
-        x = x + (mixed if masks is None else mixed * masks[1].view(shape)[:, :, wanted])
+        x = x + (mixed if mixing is None else mixed * mixing.view(shape)[:, :, wanted])
         wide = functional.gelu(layer_of(parameters, f"{block}.widen", norm(parameters, f"{block}.norm2", x)))
         narrow = layer_of(parameters, f"{block}.narrow", wide)
-        return x + (narrow if masks is None else narrow * masks[2].view(shape)[:, :, wanted])
+        return x + (narrow if narrowing is None else narrow * narrowing.view(shape)[:, :, wanted])
 
     def _by_head(self, x: Tensor) -> Tensor:
         """(seeds, batch, tokens, size) as (seeds * batch, heads, tokens, size / heads)."""
