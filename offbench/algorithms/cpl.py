@@ -112,7 +112,7 @@ class CPL(Algorithm):
                 value.copy_(self.networks["actor"][name])
 
     def losses(self, networks: Networks, batch: ComparedBatch) -> Metrics:
-        """Cloning at first; then L = L_CPL + c L_BC, or L_BC of what is preferred. Also L_BC, which is not descended."""
+        """Cloning at first; then L = L_CPL + c L_BC, or L_BC of what is preferred. L_BC is also told."""
         c = self.config
         s = torch.cat([batch.first_observations, batch.second_observations], 1)  # (seeds, 2 pairs, length, ...)
         a = torch.cat([batch.first_actions, batch.second_actions], 1)
@@ -157,7 +157,7 @@ def biased_logistic(
     labels: Float[Tensor, "seeds pairs"],
     bias: float,
 ) -> Float[Tensor, "seeds pairs"]:
-    """-y log sigma(A_2 - lambda A_1) - (1 - y) log sigma(A_1 - lambda A_2)   (paper, equation 6).
+    """-y log sigma(A_2 - lambda A_1) - (1 - y) log sigma(A_1 - lambda A_2).
 
     first, second: A_1 and A_2, the advantages of segments; labels: y, 1 where the second is preferred; bias: lambda.
     """

@@ -1,16 +1,16 @@
 """Inverse preference learning (IPL), Hejna and Sadigh 2023 (arXiv 2305.15363): IQL on rewards that its own Q implies.
 
 Given V, every Q is that of one reward, r(s, a) = Q(s, a) - gamma E V(s'). So no reward model is fitted: the sums of
-this reward over two segments tell which is preferred, and Q learns to tell it right. A penalty on r^2 singles out one of
-the many rewards that say the same. V and the policy are those of IQL.
+this reward over two segments tell which is preferred, and Q learns to tell it right. A penalty on r^2 singles out one
+of the many rewards that say the same. V and the policy are those of IQL.
 
 Order and constants are those of the official code (jhejna/inverse-preference-learning, gym_locomotion/ipl_iql): V moves
 first, and both Q and the policy see the new one; a half of every average is over the steps of compared segments and a
 half over transitions of the data. For MetaWorld it has ``regulariser=3, expectile=0.75, target_clipping=False,
 hidden=(256, 256, 256), pairs=16, segment_steps=16, replay_weight=0``, no other data than segments. A segment has no
-state after its last step, so that H steps give H - 1 rewards; longer ones are read from a random place on, whether two
-of a pair from the same place the paper does not say: here each has its own. Weights are orthogonal with gain sqrt(2),
-there with gain 1. That a state within a segment ended something is not known to a segment: there gamma counts.
+state after its last step, so that H steps give H - 1 rewards; of longer ones a stretch is read that begins at random,
+for each of a pair by itself. Weights are orthogonal with gain sqrt(2), there with gain 1. A segment does not say
+whether one of its steps ended something: in segments gamma always counts.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class IPL(Algorithm):
         """-E [y log sigma(R_2 - R_1) + (1 - y) log sigma(R_1 - R_2)] and c E r^2, means over both Q."""
         rewards = self.implied_rewards(networks, x)
         pairs = x.labels.shape[-1]
-        first, second, _ = rewards.split(x.sizes, -1)
-        # R = sum of r over the segment   (paper, equation 4)
+        first, second, _ = torch.split(rewards, x.sizes, -1)
+        # R = sum of r over the segment
         logits = (second.unflatten(-1, (pairs, -1)) - first.unflatten(-1, (pairs, -1))).sum(-1)
         labels = x.labels.unsqueeze(1).expand_as(logits)
         wrong = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
@@ -137,7 +137,7 @@ class IPL(Algorithm):
         return {"preference_loss": wrong.mean((1, 2)), "reward_penalty": penalty}
 
     def implied_rewards(self, networks: Networks, x: Steps) -> Float[Tensor, "seeds members steps"]:
-        """r_i(s, a) = Q_i(s, a) - gamma V(s'), no V of what follows an end   (paper, equation 3)."""
+        """r_i(s, a) = Q_i(s, a) - gamma V(s'), no V of what follows an end."""
         c = self.config
         q = self.critic(networks["critic"], torch.cat([x.s, x.a], -1))[..., 0]
         with torch.no_grad():
@@ -161,7 +161,7 @@ class IPL(Algorithm):
 
     def _halves(self, values: Float[Tensor, "seeds steps"], x: Steps) -> Float[Tensor, " seeds"]:
         """The mean over segments and that over transitions of the data, weighed."""
-        first, second, replay = (part.mean(-1) for part in values.split(x.sizes, -1))
+        first, second, replay = (part.mean(-1) for part in torch.split(values, x.sizes, -1))
         weight = self.config.replay_weight
         return (1 - weight) * (first + second) / 2 + weight * replay
 

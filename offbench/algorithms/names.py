@@ -20,6 +20,7 @@ OURS = {
     "mbrcsl": "offbench.algorithms.mbrcsl:MBRCSL",
     "mobile": "offbench.algorithms.mobile:MOBILE",
     "mopo": "offbench.algorithms.mopo:MOPO",
+    "oppo": "offbench.algorithms.oppo:OPPO",
     "ravl": "offbench.algorithms.ravl:RAVL",
     "rebrac": "offbench.algorithms.rebrac:ReBRAC",
     "reward_model": "offbench.algorithms.reward_model:RewardModel",

@@ -1,4 +1,4 @@
-"""Actions told from a stretch of an episode and a condition: the network of the Decision Transformer (Chen et al. 2021).
+"""Actions from a stretch of an episode and a condition: the network of the Decision Transformer (arXiv 2106.01345).
 
 A step is three tokens, of the condition, the state and the action, each with the step's row of a table of times added.
 """
