@@ -68,9 +68,13 @@ class Preferences:
             IndexError: there is no pair of that number.
         """
         chosen = np.atleast_1d(np.arange(len(self))[pairs])
-        raters = None if self.raters is None else self.raters[chosen]
-        parts = {"first": self.first[chosen], "second": self.second[chosen], "labels": self.labels[chosen]}
-        return replace(self, **parts, raters=raters)
+        return replace(
+            self,
+            first=self.first[chosen],
+            second=self.second[chosen],
+            labels=self.labels[chosen],
+            raters=None if self.raters is None else self.raters[chosen],
+        )
 
     def __repr__(self) -> str:
         return f"Preferences({self.provenance.dataset or 'unnamed'}, pairs={len(self)}, length={self.length})"
@@ -128,15 +132,15 @@ class Preferences:
         for name in sorted({name for column in columns for name in column}):
             if len({column[name].shape[1:] if name in column else None for column in columns}) > 1:
                 raise DataError(f"{name} of the raters' segments differ in shape, or only some have them")
-        sides = [
+        first, second = (
             Segments(
                 **{name: np.concatenate([getattr(one, side).columns()[name] for one in each]) for name in columns[0]}
             )
             for side in ("first", "second")
-        ]
+        )
         raters = np.repeat(np.arange(len(each)), [len(one) for one in each])
         labels = np.concatenate([one.labels for one in each])
-        return Preferences(*sides, labels, mixed([one.provenance for one in each], ()), raters)
+        return Preferences(first, second, labels, mixed([one.provenance for one in each], ()), raters)
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Preferences, Preferences]:
         """(training, evaluation): floor(fraction * pairs) random pairs to evaluate on, and the rest to learn from.
