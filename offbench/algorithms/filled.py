@@ -158,7 +158,7 @@ class Composed(Algorithm):
     """
 
     composes: ClassVar[bool] = True
-    metrics = ("critic_loss", "actor_loss")  # an instance has those of its learner
+    metrics: ClassVar[tuple[str, ...]] = ("critic_loss", "actor_loss")  # an instance has those of its learner
     config: FilledConfig
 
     def build_learner(self, sizes: Sizes) -> None:

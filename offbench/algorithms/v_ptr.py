@@ -36,8 +36,8 @@ class VPTRConfig(FilledConfig):
 
     learner: str = "iql"
     """What learns from phi of states, with hyperparameters of its own: iql or iql,expectile=0.9."""
-    icvf_hidden: tuple[int, ...] = (256, 256)
-    """Sizes of the layers of phi and its like; the last is the number of features."""
+    icvf_hidden: tuple[int, ...] = (128, 128)
+    """Sizes of the layers of phi and its like; the last is the number of features. Published: (256, 256)."""
     icvf_intents: bool = True
     """Value states for an intention; if not, for the behaviour of the data."""
     icvf_expectile: float = 0.9
@@ -48,7 +48,7 @@ class VPTRConfig(FilledConfig):
     """Of Adam for them."""
     icvf_batch_size: int = 256
     """States in one of their updates."""
-    icvf_updates: int = 10_000
+    icvf_updates: int = 5000
     """Updates of them; published: 1,000,000. None leaves phi as it was drawn."""
 
     def __post_init__(self) -> None:

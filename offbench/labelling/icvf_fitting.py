@@ -28,9 +28,12 @@ _SMALLEST_STD = 1e-6  # of a number of states; one that never changes is divided
 
 @dataclass(frozen=True)
 class ICVFConfig:
-    """How intention values are fitted; the defaults are published but for the number of updates (1,000,000)."""
+    """How intention values are fitted; the defaults are sized for a CPU.
 
-    hidden: tuple[int, ...] = (256, 256)
+    Published: hidden (256, 256) and 1,000,000 updates; all else is as published.
+    """
+
+    hidden: tuple[int, ...] = (128, 128)
     """Sizes of the layers of phi and its like; the last is the number of features."""
     members: int = 2
     """Networks of the ensemble."""
@@ -46,7 +49,7 @@ class ICVFConfig:
     """Of Adam."""
     batch_size: int = 256
     """States in one update."""
-    updates: int = 10_000
+    updates: int = 5000
     """Of each seed; none leaves the networks as they were drawn."""
 
     def __post_init__(self) -> None:
