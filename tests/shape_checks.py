@@ -13,7 +13,7 @@ import torch
 from beartype import beartype
 from beartype._check.code import codemain
 
-CHECKED = ["offbench.data", "offbench.nn", "offbench.algorithms", "offbench.evaluation"]
+CHECKED = ["offbench.data", "offbench.nn", "offbench.labelling", "offbench.algorithms", "offbench.evaluation"]
 # Made of users' arrays: what does not fit is refused in a sentence, which tests provoke.
 SAY_IT_THEMSELVES = {"Trajectories.__init__", "Segments.__init__", "Preferences.__init__"}
 

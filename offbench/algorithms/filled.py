@@ -25,9 +25,9 @@ from offbench.data.sequences import SequenceBatch, Sequences
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError, OffbenchError
+from offbench.labelling.relabelled import GIVEN as GIVEN
 
 Fills = Literal["actions", "rewards"]
-GIVEN = "action_given"  # the extra column that says which steps have true actions
 Completion = Callable[[Any], Any]  # sets those fields of a config that are None and follow from data and task
 
 

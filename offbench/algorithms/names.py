@@ -23,6 +23,7 @@ OURS = {
     "reward_model": "offbench.algorithms.reward_model:RewardModel",
     "rvs": "offbench.algorithms.rvs:RvS",
     "sac_n": "offbench.algorithms.sac_n:SACN",
+    "ss_orl": "offbench.algorithms.ss_orl:SSORL",
     "td3_bc": "offbench.algorithms.td3_bc:TD3BC",
     "xql": "offbench.algorithms.xql:XQL",
 }

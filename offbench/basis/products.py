@@ -37,12 +37,22 @@ def product(one: Tensor, other: Tensor) -> Tensor:
     """The products (stack, rows, columns) of (stack, rows, inner) and (stack, inner, columns), by oneDNN."""
     linear = torch.ops.mkldnn._linear_pointwise
     if len(one) == 1:
-        made: Tensor = linear(one[0], other[0].t(), None, "none", [], "")
+        made: Tensor = linear(one[0], dense(other[0]).t(), None, "none", [], "")
         return made.unsqueeze(0)
     out = _shaped(one, other)
     for number, (left, right) in enumerate(zip(one, other, strict=True)):
-        out[number] = linear(left, right.t(), None, "none", [], "")
+        out[number] = linear(left, dense(right).t(), None, "none", [], "")
     return out
+
+
+def dense(factor: Tensor) -> Tensor:
+    """A matrix without gaps between its rows or its columns: a copy where it is a part of a wider one.
+
+    For a second factor with gaps oneDNN has but its reference code: 417 instead of 0.38 milliseconds for 1,280 x 128 x
+    128. Of the first factor it makes nothing.
+    """
+    rows, columns = factor.shape
+    return factor if factor.stride() in ((columns, 1), (1, rows)) else factor.contiguous()
 
 
 def _shaped(one: Tensor, other: Tensor) -> Tensor:

@@ -61,6 +61,11 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "choose hyperparameters on tuning seeds, score the choice on test seeds; curve: score against the budget",
         "offbench tune iql offbench/pendulum/swingup-v0 --steps 4000 --expectile 0.5..0.9",
     ),
+    "label": Subcommand(
+        "label",
+        "fill in hidden actions by a model, and write the dataset that results",
+        "offbench label 'offbench/pendulum/swingup-v0?actions=10%-low' --with inverse_dynamics -o swingup.offbench",
+    ),
     "check": Subcommand(
         "check", "check an algorithm, ours or yours: shapes, seeds, resuming, learning, ...", "offbench check iql"
     ),

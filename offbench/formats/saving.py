@@ -26,13 +26,18 @@ def save(data: Trajectories | Preferences, path: Path | str) -> None:
             neither trajectories nor preferences.
     """
     path = Path(path).expanduser()
-    if path.suffix not in SUFFIXES:
-        raise OffbenchError(f"{path} would be a native file under another name; call it {path.stem}{native.SUFFIX}")
-    if path.exists() and not is_native(path):
-        raise OffbenchError(f"{path} exists and is no native file of offbench; name another file, or remove it")
+    check_target(path)
     if isinstance(data, Trajectories):
         native.save(data, path)
     elif isinstance(data, Preferences):
         preferences.save(data, path)
     else:
         raise OffbenchError(f"save takes Trajectories or Preferences, not {type(data).__name__}")
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file that `save` does not write, with an OffbenchError."""
+    if path.suffix not in SUFFIXES:
+        raise OffbenchError(f"{path} would be a native file under another name; call it {path.stem}{native.SUFFIX}")
+    if path.exists() and not is_native(path):
+        raise OffbenchError(f"{path} exists and is no native file of offbench; name another file, or remove it")

@@ -68,6 +68,7 @@ KNOWN = {
     "combo": Style(WINE, DASHED, "H"),
     "ravl": Style(PURPLE, DASHED, "8"),
     "mbrcsl": Style(BLACK, DASHED, "o"),
+    "ss_orl": Style(GREEN, DOTTED, "^"),
 }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
 import torch
 
@@ -50,21 +48,6 @@ def check_count(name: str, value: float | None) -> None:
 MOST_UPDATES = 10**12  # of which the fastest machine makes a hundredth in a year
 # What is held in memory at once, by name.
 MOST = {"episodes": 10**6, "seeds": 10**5, "group": 10**5, "workers": 10**4}
-LARGEST_SEED = 2**63 - 1  # that generators and records hold
-LARGEST_SIZE = 2**31 - 1  # of a batch or a layer
-
-
-def check_hyperparameters(config: Any) -> None:
-    """Refuse what no algorithm can mean: numbers that no machine holds, and batches or layers of nothing."""
-    for name, value in dataclasses.asdict(config).items():
-        parts = value if isinstance(value, list | tuple) else [value]
-        if not all(math.isfinite(part) for part in parts if isinstance(part, float)):
-            raise OffbenchError(f"{name} must be finite, not {value}")
-        if name in ("batch_size", "hidden") and any(part < 1 for part in parts):
-            raise OffbenchError(f"{name} must be at least 1, not {value}")
-        most = LARGEST_SIZE if name in ("batch_size", "hidden") else LARGEST_SEED
-        if any(abs(part) > most for part in parts if isinstance(part, int)):
-            raise OffbenchError(f"{name} must be at most {most:,}, not {value}")
 
 
 def check_precision(precision: Precision, device: str) -> None:

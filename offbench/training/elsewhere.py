@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from offbench.algorithms.limits import LARGEST_SEED
 from offbench.basis.code import package_digest
 from offbench.basis.foreign import foreign, staying
 from offbench.basis.modules import names_object, search_current_folder
@@ -33,7 +34,7 @@ from offbench.evaluation.machine import describe_machine
 from offbench.evaluation.record import ELSEWHERE, EvaluationRecord, RunRecord, digest_of
 from offbench.evaluation.record_files import read_record, write_record
 from offbench.evaluation.rollout import Evaluator, environment_seeds, one_torch_thread, returns
-from offbench.training.checks import LARGEST_SEED, check_count
+from offbench.training.checks import check_count
 from offbench.training.finished import AFTER_TRAINING, Run
 from offbench.training.finished import evaluate as evaluate_run
 from offbench.training.foreign_policy import Explained, acting

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from offbench.algorithms import registry
+from offbench.algorithms.limits import LARGEST_SEED
 from offbench.basis.compiler import Compile
 from offbench.environments.task import Task
 from offbench.errors import OffbenchError
-from offbench.training.checks import LARGEST_SEED, check_count
+from offbench.training.checks import check_count
 from offbench.training.logs import listed
 from offbench.training.plan import Precision
 from offbench.training.views import DataOn

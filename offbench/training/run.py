@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from offbench.algorithms import registry
+from offbench.algorithms.limits import check_hyperparameters
 from offbench.basis.code import package_digest
 from offbench.basis.foreign import blamed, staying, told_where
 from offbench.catalog.loading import load
@@ -24,7 +25,7 @@ from offbench.environments.task import Task, first_error
 from offbench.errors import OffbenchError, UnwritableError
 from offbench.evaluation.tuning_record import TuningRecord
 from offbench.training import execution
-from offbench.training.checks import action_range, check_hyperparameters, check_precision, device_of, observation_size
+from offbench.training.checks import action_range, check_precision, device_of, observation_size
 from offbench.training.crew import LostWorkerError
 from offbench.training.finished import Run, standing
 from offbench.training.fitting import Fits, Fitting, plain_config, plan_parts, refuse_options

@@ -11,6 +11,7 @@ import torch
 from offbench.algorithms import registry
 from offbench.algorithms.base import Algorithm, View, view_options
 from offbench.algorithms.filled import FilledConfig, with_learner
+from offbench.algorithms.limits import check_hyperparameters
 from offbench.basis.memory import free_memory
 from offbench.basis.shapes import Array
 from offbench.data.learned import Kind, Learned, asked_for, check_kind, described, parts_of, whole
@@ -99,7 +100,12 @@ def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
     if not isinstance(made, FilledConfig):
         return made
     like = data.provenance.like or data.provenance.dataset
-    return with_learner(made, like, lambda learner: completed(learner, data, task))
+
+    def learner(config: Any) -> Any:
+        check_hyperparameters(config)
+        return completed(config, data, task)
+
+    return with_learner(made, like, learner)
 
 
 def make_view(

@@ -31,6 +31,29 @@ def test_products_are_those_of_bmm_whatever_the_strides(stack):
 
 
 @needs_onednn
+@pytest.mark.parametrize("stack", [1, 3])
+def test_a_second_factor_reaches_onednn_without_gaps(stack, monkeypatch):
+    # Of a matrix with gaps, as the part of a wider one that attention's queries are, it makes the product slowly.
+    one, wide = factors(stack, 40, 50, 180)
+    given = []
+    linear = torch.ops.mkldnn._linear_pointwise
+
+    class Watched:
+        @staticmethod
+        def _linear_pointwise(left, right, *rest):
+            given.append(right)
+            return linear(left, right, *rest)
+
+    for other in (wide[..., 60:120], wide.mT.contiguous().mT[..., ::3], wide[..., 60:].mT[:, :50, :50].mT):
+        expected = torch.bmm(one[..., : other.shape[1]], other)
+        monkeypatch.setattr(torch.ops, "mkldnn", Watched)
+        found = product(one[..., : other.shape[1]], other)
+        monkeypatch.undo()
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert all(right.is_contiguous() or right.t().is_contiguous() for right in given)
+
+
+@needs_onednn
 def test_a_product_has_the_same_bits_alone_and_in_a_stack():
     one, other = factors(4, *LARGE)
     together = product(one, other)
