@@ -31,12 +31,14 @@ def load(source: str | Path | Sequence[str | Path], *, cache: Path | None = None
             folder of a format in `offbench.formats.table`, of a folder of numbered files of one (or several paths, see
             `offbench.formats.shards`), or of a TOML file with one card. After a ``?`` may stand a
             split that hides actions or rewards, ``d4rl/hopper-medium-v2?actions=10%-low``: see
-            `offbench.data.supervision`.
+            `offbench.data.supervision`; or ``?labels=FILE``, comparisons in the place of rewards: see
+            `offbench.formats.labels`.
         cache: folder for downloads and generated datasets; by default ``$OFFBENCH_CACHE``, else the system's folder
             for caches.
 
     Returns:
-        Trajectories; `SemiSupervised` if a split leaves some episodes their actions. (Any in the signature spares
+        Trajectories; `SemiSupervised` if a split leaves some episodes their actions, `PreferenceData` where
+        comparisons stand in the place of rewards. (Any in the signature spares
         those who ask for no split a check of the type.)
 
     Raises:
@@ -49,8 +51,11 @@ def load(source: str | Path | Sequence[str | Path], *, cache: Path | None = None
     if isinstance(source, str) and is_split(source):
         # Imported here because few loads split.
         from offbench.data.supervision import apply_split
+        from offbench.formats import labels
 
         whole, _, query = source.partition("?")
+        if query.startswith(labels.KEY):
+            return labels.labelled(_load(whole, cache), query.removeprefix(labels.KEY))
         return apply_split(_load(whole, cache), query)
     return _load(source, cache)
 

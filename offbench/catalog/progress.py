@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Literal
 
 Progress = Callable[[int, int | None], None]
-"""Called with the number of bytes, episodes, steps or files done and the number of all, where known."""
+"""Called with the number of bytes, episodes, steps, files or pairs done and the number of all, where known."""
 
-Unit = Literal["episodes", "steps", "bytes", "files"]
+Unit = Literal["episodes", "steps", "bytes", "files", "pairs"]
 
 
 @contextmanager

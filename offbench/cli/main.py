@@ -88,6 +88,12 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         "policies that the standard datasets are made with (list, train, select)",
         "offbench behaviours list",
     ),
+    "teach": Subcommand(
+        "teach",
+        "labels of pairs of segments, from a command or an endpoint that looks at pictures of them",
+        "offbench teach offbench/pendulum/swingup-v0 --pairs 100x50 --endpoint http://127.0.0.1:8000 "
+        '--prompt "Which rod is upright for longer?" -o labels.offbench',
+    ),
     "dynamics": Subcommand(
         "dynamics", "models of datasets (fit, show)", "offbench dynamics fit offbench/pendulum/swingup-v0"
     ),

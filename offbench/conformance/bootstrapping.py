@@ -65,12 +65,13 @@ def _first_updates(subject: Subject, ended: float = 0.0, going_on: float = 0.0) 
     for phase in range(g.algorithm.period):
         g.algorithm.phase = phase
         batch = coming_batch(g)
-        if not {"next_observations", "terminations"} <= set(batch._fields):
+        own = getattr(batch, "transitions", batch)  # those beside comparisons
+        if not {"next_observations", "terminations"} <= set(own._fields):
             raise NotCheckedError("its batches have no next observations, so it does not bootstrap")
-        terminal = batch.terminations.unsqueeze(-1)
+        terminal = own.terminations.unsqueeze(-1)
         if not 0 < float(terminal.mean()) < 1:
             raise NotCheckedError("its batch holds no terminated transition; a larger batch_size would have some")
-        shifted = batch.next_observations + ended * terminal + going_on * (1 - terminal)
-        metrics |= g.algorithm.update(batch._replace(next_observations=shifted))
+        shifted = own._replace(next_observations=own.next_observations + ended * terminal + going_on * (1 - terminal))
+        metrics |= g.algorithm.update(shifted if own is batch else batch._replace(transitions=shifted))
         g.algorithm.count.add_(1)
     return g.algorithm.state(), metrics

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from offbench.basis.shapes import Array
 from offbench.data.preference_data import PreferenceData
+from offbench.data.preferences import Preferences
 from offbench.data.scaling import ActionRange, RewardTransform, Scaling
 from offbench.data.supervision import SemiSupervised
 from offbench.data.transitions import Batch, Transitions, sent
@@ -114,21 +115,51 @@ def _pooled(*parts: tuple[int, Scaling]) -> tuple[Float[Array, " observation"], 
     return mean.astype(np.float32), np.sqrt(sum(squares, np.zeros(1)) / total).astype(np.float32)
 
 
+class PairColumns:
+    """The segments and labels of pairs on the device, scaled as a learner sees states and actions."""
+
+    def __init__(
+        self, preferences: Preferences, scaling: Scaling, device: str | torch.device, dtype: torch.dtype
+    ) -> None:
+        self.device, self.dtype = torch.device(device), dtype
+        s = scaling
+        self._sides = [
+            (
+                (self._tensor(side.observations) - self._tensor(s.mean)) / self._tensor(s.std),
+                2 * (self._tensor(side.actions) - self._tensor(s.low)) / self._tensor(s.high - s.low) - 1,
+            )
+            for side in (preferences.first, preferences.second)
+        ]
+        self._labels = self._tensor(preferences.labels)
+
+    def _tensor(self, column: Array) -> Tensor:
+        """A copy of the column on the device, in the dtype of batches."""
+        return torch.from_numpy(np.array(column)).to(device=self.device, dtype=self.dtype)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def at(self, pairs: Int[Tensor, "seeds pairs"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The first five fields of `ComparedBatch` for the pairs of these numbers."""
+        (states, actions), (other_states, other_actions) = self._sides
+        return states[pairs], actions[pairs], other_states[pairs], other_actions[pairs], self._labels[pairs]
+
+
 class ComparedBatch(NamedTuple):
     """Pairs of segments with their labels, and transitions without rewards.
 
     Attributes:
         first_observations, first_actions, second_observations, second_actions: the segments, scaled.
         labels: the share by which the second is preferred: 0, 1/2 or 1.
-        transitions: of the trajectories, as many as pairs; their ``rewards`` are zero. See `Batch`.
+        transitions: of the trajectories; their ``rewards`` are zero. See `Batch`.
         noise: the standard normal numbers that the algorithm asked for, by name.
     """
 
-    first_observations: Float[Tensor, "seeds batch length observation"]
-    first_actions: Float[Tensor, "seeds batch length action"]
-    second_observations: Float[Tensor, "seeds batch length observation"]
-    second_actions: Float[Tensor, "seeds batch length action"]
-    labels: Float[Tensor, "seeds batch"]
+    first_observations: Float[Tensor, "seeds pairs length observation"]
+    first_actions: Float[Tensor, "seeds pairs length action"]
+    second_observations: Float[Tensor, "seeds pairs length observation"]
+    second_actions: Float[Tensor, "seeds pairs length action"]
+    labels: Float[Tensor, "seeds pairs"]
     transitions: Batch
     noise: Mapping[str, Float[Tensor, "seeds ..."]] = {}
 
@@ -149,8 +180,12 @@ class Compared:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         home: str | torch.device | None = None,
+        pairs: int | None = None,
     ) -> None:
-        """Index the transitions, and move the segments to the device; see `Transitions`.
+        """Index the transitions, and move the segments to the device.
+
+        With ``pairs`` a batch has that many of them, those of its first indices; else one an index. All other
+        arguments are those of `Transitions`.
 
         Raises:
             DataError: see `Transitions`.
@@ -162,42 +197,22 @@ class Compared:
         self.scaling, self.transforms = self.transitions.scaling, self.transitions.transforms
         self.observation_size, self.action_size = self.transitions.observation_size, self.transitions.action_size
         self.device, self.dtype = self.transitions.device, dtype
-        s, pairs = self.scaling, data.preferences
-        self._sides = [
-            (
-                (self._tensor(side.observations) - self._tensor(s.mean)) / self._tensor(s.std),
-                2 * (self._tensor(side.actions) - self._tensor(s.low)) / self._tensor(s.high - s.low) - 1,
-            )
-            for side in (pairs.first, pairs.second)
-        ]
-        self._labels = self._tensor(pairs.labels)
-
-    def _tensor(self, column: Array) -> Tensor:
-        """A copy of the column on the device, in the dtype of batches."""
-        return torch.from_numpy(np.array(column)).to(device=self.device, dtype=self.dtype)
+        self._columns, self._count = PairColumns(data.preferences, self.scaling, device, dtype), pairs
 
     def __len__(self) -> int:
-        return len(self._labels) * len(self.transitions)
+        return len(self._columns) * len(self.transitions)
 
     def batch(self, indices: Int[Tensor, "seeds batch"]) -> ComparedBatch:
-        """The pairs and the transitions at ``indices``."""
+        """The transitions at ``indices``, and the pairs at as many of them as are wanted."""
         rows = self.rows(indices)
         return self.finished(rows if self.home == self.device else sent(rows, self.device))
 
     def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
         """The numbers of the pairs, which are on the device, and what the columns hold, see `Transitions.rows`."""
-        pairs = indices % len(self._labels)
-        return {"pairs": pairs.to(self.home)} | self.transitions.rows(indices // len(self._labels))
+        count = len(self._columns)
+        return {"pairs": (indices % count).to(self.home)} | self.transitions.rows(indices // count)
 
     def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> ComparedBatch:
         """The batch of such rows, which are on the device."""
-        pairs = rows["pairs"]
-        (states, actions), (other_states, other_actions) = self._sides
-        return ComparedBatch(
-            states[pairs],
-            actions[pairs],
-            other_states[pairs],
-            other_actions[pairs],
-            self._labels[pairs],
-            self.transitions.finished(rows),
-        )
+        pairs = self._columns.at(rows["pairs"][:, : self._count])
+        return ComparedBatch(*pairs, self.transitions.finished(rows))

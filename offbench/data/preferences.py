@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from offbench.basis.shapes import Array
 from offbench.data.digest import digest_of
-from offbench.data.provenance import Provenance
+from offbench.data.provenance import Provenance, mixed
 from offbench.data.rows import read_only
 from offbench.data.segments import Segments, draw
 from offbench.data.teacher import Teacher
@@ -33,19 +34,23 @@ class Preferences:
         first, second: the segments, row by row the two of a pair.
         labels: the share by which the second is preferred: 0, 1/2 or 1.
         provenance: origin and remarks; not part of the digest.
+        raters: who gave each label, a number from 0; None where nobody tells, or one did all.
 
     Raises:
-        DataError: shapes that differ, other labels, or values that are not finite.
+        DataError: shapes that differ, other labels, raters that are no numbers, or values that are not finite.
     """
 
     first: Segments
     second: Segments
     labels: Float32[Array, " pairs"]
     provenance: Provenance = field(default_factory=Provenance)
+    raters: Int[Array, " pairs"] | None = None
 
     def __post_init__(self) -> None:
         _check(self)
         object.__setattr__(self, "labels", read_only(self.labels))
+        if self.raters is not None:
+            object.__setattr__(self, "raters", read_only(self.raters.astype(np.int64)))
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -63,7 +68,13 @@ class Preferences:
             IndexError: there is no pair of that number.
         """
         chosen = np.atleast_1d(np.arange(len(self))[pairs])
-        return replace(self, first=self.first[chosen], second=self.second[chosen], labels=self.labels[chosen])
+        return replace(
+            self,
+            first=self.first[chosen],
+            second=self.second[chosen],
+            labels=self.labels[chosen],
+            raters=None if self.raters is None else self.raters[chosen],
+        )
 
     def __repr__(self) -> str:
         return f"Preferences({self.provenance.dataset or 'unnamed'}, pairs={len(self)}, length={self.length})"
@@ -108,6 +119,29 @@ class Preferences:
 
     # ---------------------------------------------------------------- parts
 
+    @staticmethod
+    def of_raters(each: Sequence[Preferences]) -> Preferences:
+        """The pairs of several raters together: those of ``each[k]`` are rater k's.
+
+        Raises:
+            DataError: none, or segments that differ in their columns, lengths or sizes.
+        """
+        if not each:
+            raise DataError("the preferences of no rater were given; those of at least one would be right")
+        columns = [one.first.columns() for one in each]
+        for name in sorted({name for column in columns for name in column}):
+            if len({column[name].shape[1:] if name in column else None for column in columns}) > 1:
+                raise DataError(f"{name} of the raters' segments differ in shape, or only some have them")
+        first, second = (
+            Segments(
+                **{name: np.concatenate([getattr(one, side).columns()[name] for one in each]) for name in columns[0]}
+            )
+            for side in ("first", "second")
+        )
+        raters = np.repeat(np.arange(len(each)), [len(one) for one in each])
+        labels = np.concatenate([one.labels for one in each])
+        return Preferences(first, second, labels, mixed([one.provenance for one in each], ()), raters)
+
     def split(self, fraction: float, seed: int = 0) -> tuple[Preferences, Preferences]:
         """(training, evaluation): floor(fraction * pairs) random pairs to evaluate on, and the rest to learn from.
 
@@ -149,10 +183,10 @@ class Preferences:
     # ---------------------------------------------------------------- identity
 
     def columns(self) -> dict[str, Array]:
-        """All arrays by name: ``first/observations``, ..., ``labels``."""
+        """All arrays by name: ``first/observations``, ..., ``labels``, and ``raters`` where they are known."""
         sides = {"first": self.first, "second": self.second}
         named = {f"{side}/{name}": column for side, part in sides.items() for name, column in part.columns().items()}
-        return named | {"labels": self.labels}
+        return named | {"labels": self.labels} | ({} if self.raters is None else {"raters": self.raters})
 
     @property
     def digest(self) -> str:
@@ -187,6 +221,9 @@ def _check(p: Preferences) -> None:
     name = p.provenance.dataset or "these preferences"
     if p.labels.ndim != 1 or p.labels.dtype != np.float32 or not np.isin(p.labels, (0.0, 0.5, 1.0)).all():
         raise DataError(f"labels of {name} must be one row of float32 that are 0, 1/2 or 1")
+    raters = p.raters
+    if raters is not None and (raters.dtype.kind not in "iu" or raters.shape != p.labels.shape or (raters < 0).any()):
+        raise DataError(f"raters of {name} must be one whole number from 0 a pair, {len(p.labels)} in all")
     if p.first.columns().keys() != p.second.columns().keys():
         raise DataError(f"the first and the second segments of {name} differ in their columns; the same would be right")
     others = p.second.columns()

@@ -6,7 +6,7 @@ or with its episode, be that a termination or a truncation. What is missing to K
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -221,25 +221,26 @@ def returns_to_go(rewards: Float[Array, " _"], offsets: Int64[Array, " bounds"])
 FACTS = ("evaluation_target", "keep_above", "return_scale", "episode_limit")
 
 
-def facts(trajectories: Trajectories, episode_limit: int | None) -> dict[str, float | int]:
-    """`FACTS` by name: what the hyperparameters of methods that ask for a return are where nobody gives them.
+def facts(
+    trajectories: Trajectories, episode_limit: int | None, wanted: Collection[str] = FACTS
+) -> dict[str, float | int]:
+    """Those `FACTS` that are ``wanted``: what hyperparameters of these names are where nobody gives them.
 
     ``evaluation_target`` and ``keep_above``: the highest return of an episode; ``return_scale``: the largest absolute
     one, 1 if all are 0; ``episode_limit``: the longer of ``episode_limit`` and the longest episode, steps. Unfinished
-    episodes do not count.
+    episodes have no return that counts.
 
     Raises:
-        DataError: no rewards, or no finished episode.
+        DataError: no episode; or no finished one, or no rewards, for what is a matter of returns.
     """
     if len(trajectories) == 0:
         raise DataError(f"{trajectories.name} has no episode")
-    returns = trajectories.returns[: len(trajectories) - _unfinished(trajectories)]
-    return {
-        "evaluation_target": float(returns.max()),
-        "keep_above": float(returns.max()),
-        "return_scale": float(np.abs(returns).max()) or 1.0,
-        "episode_limit": max(episode_limit or 0, int(trajectories.lengths.max())),
-    }
+    found: dict[str, float | int] = {"episode_limit": max(episode_limit or 0, int(trajectories.lengths.max()))}
+    if set(wanted) - {"episode_limit"}:
+        returns = trajectories.returns[: len(trajectories) - _unfinished(trajectories)]
+        found |= {"evaluation_target": float(returns.max()), "keep_above": float(returns.max())}
+        found["return_scale"] = float(np.abs(returns).max()) or 1.0
+    return {name: found[name] for name in wanted}
 
 
 def _unfinished(t: Trajectories) -> int:

@@ -1,6 +1,7 @@
 """Preferences as native files: one safetensors file, memory-mapped when loaded.
 
-Tensors are the columns of ``Preferences`` by name (``first/observations``, ..., ``labels``). The metadata hold::
+Tensors are the columns of ``Preferences`` by name (``first/observations``, ..., ``labels``; ``raters`` where they are
+known). The metadata hold::
 
     format       "offbench-preferences"
     version      "1"
@@ -59,10 +60,10 @@ def load(path: Path | str, verify: bool = False) -> Preferences:
 def _build(path: Path, columns: dict[str, Array], provenance: Provenance) -> Preferences:
     sides: dict[str, dict[str, Array]] = {"first": {}, "second": {}}
     try:
-        labels = columns.pop("labels")
+        labels, raters = columns.pop("labels"), columns.pop("raters", None)
         for name, column in columns.items():
             side, _, own = name.partition("/")
             sides[side][own] = column
-        return Preferences(Segments(**sides["first"]), Segments(**sides["second"]), labels, provenance)
+        return Preferences(Segments(**sides["first"]), Segments(**sides["second"]), labels, provenance, raters)
     except (DataError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}); write it anew") from error

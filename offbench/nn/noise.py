@@ -41,14 +41,20 @@ def uniform(
 
 
 def dropout_masks(
-    keys: Int64[Tensor, " seeds"], step: Int64[Tensor, ""], sizes: Sequence[int], batch: int, rate: float
+    keys: Int64[Tensor, " seeds"],
+    step: Int64[Tensor, ""],
+    sizes: Sequence[int],
+    batch: int,
+    rate: float,
+    first: int = 0,
 ) -> list[Float[Tensor, "seeds {batch} _"]]:
     """A mask a layer of the given sizes: 0 with probability ``rate``, else 1 / (1 - rate).
 
-    keys: the seeds of the runs; step: the number of the update.
+    keys: the seeds of the runs; step: the number of the update; first: number of the first layer, which masks of other
+    layers in the same update must not share.
     """
     masks = []
-    for layer, size in enumerate(sizes):
+    for layer, size in enumerate(sizes, start=first):
         words = _words(keys, step, layer * _GOLDEN, batch * size)
         masks.append((words.to(torch.float32) / 2.0**32 >= rate).view(-1, batch, size) / (1 - rate))
     return masks

@@ -1,4 +1,4 @@
-"""Causal transformer blocks (Vaswani et al. 2017, arXiv 1706.03762) whose weights carry a leading seed axis.
+"""Transformer blocks (Vaswani et al. 2017, arXiv 1706.03762), causal or not, whose weights carry a leading seed axis.
 
 Layer normalisation stands before attention and before the MLP of each block (GPT-2, Radford et al. 2019); the MLP is
 four times as wide as a token and uses GELU.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,11 +31,13 @@ class Transformer:
         size: length of a token.
         layers: number of blocks.
         heads: number of attention heads, a divisor of ``size``.
+        causal: whether a token depends on none that stand after it.
     """
 
     size: int
     layers: int
     heads: int
+    causal: bool = True
 
     def initialise(self, seeds: Sequence[int], name: str) -> Parameters:
         """Fresh float64 parameters ``block<i>.<part>.<weight, bias, scale or shift>``.
@@ -63,24 +65,32 @@ class Transformer:
         tokens: Float[Tensor, "seeds batch tokens size"],
         masks: Sequence[Float[Tensor, "seeds batch _"] | None] | None = None,
         wanted: slice = EVERY_TOKEN,
+        present: Bool[Tensor, "seeds batch tokens"] | None = None,
     ) -> Float[Tensor, "seeds batch wanted size"]:
-        """Tokens of which each depends on the one that stood at its place and on earlier ones alone.
+        """Tokens of which each depends on the one that stood at its place and, if causal, on earlier ones alone.
 
         Args:
             parameters: see ``initialise``.
             tokens: what it reads.
             masks: of the sizes in ``mask_sizes``, 0 or 1 / (1 - rate); None, or None among them, drops nothing.
             wanted: the tokens to return; the last block then computes only what these need.
+            present: which tokens others may look at, where it is not causal; all of them if None.
         """
         x = tokens
         for layer in range(self.layers):
             own = None if masks is None else masks[3 * layer : 3 * layer + 3]
             last = layer == self.layers - 1
-            x = self._block(parameters, f"block{layer}", x, own, wanted if last else EVERY_TOKEN)
+            x = self._block(parameters, f"block{layer}", x, own, wanted if last else EVERY_TOKEN, present)
         return x
 
     def _block(
-        self, parameters: Parameters, block: str, x: Tensor, masks: Sequence[Tensor | None] | None, wanted: slice
+        self,
+        parameters: Parameters,
+        block: str,
+        x: Tensor,
+        masks: Sequence[Tensor | None] | None,
+        wanted: slice,
+        present: Tensor | None,
     ) -> Tensor:
         """The ``wanted`` tokens of one block on x (seeds, batch, tokens, size)."""
         tokens, size = x.shape[2:]
@@ -90,7 +100,12 @@ class Transformer:
         keys, values = torch.split(dense(normal, weight[..., size:], bias[..., size:]), size, -1)
         dropped, mixing, narrowing = (None, None, None) if masks is None else masks
         kept = None if dropped is None else dropped.view(-1, self.heads, tokens, tokens)
-        mixed = causal_attention(queries, self._by_head(keys), self._by_head(values), kept, wanted)
+        keys, values = self._by_head(keys), self._by_head(values)
+        if self.causal:
+            mixed = causal_attention(queries, keys, values, kept, wanted)
+        else:
+            seen = None if present is None else present.flatten(0, 1)
+            mixed = full_attention(queries, keys, values, None if kept is None else kept[:, :, wanted], seen)
         x = x[:, :, wanted]
         shape = (*x.shape[:2], tokens, size)  # of the masks
         mixed = layer_of(parameters, f"{block}.projection", mixed.transpose(1, 2).reshape(x.shape))
@@ -130,6 +145,25 @@ def causal_attention(
     scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
     weights = scores.masked_fill(later, -math.inf).softmax(-1)
     return (weights * masks[:, :, wanted]).to(values.dtype) @ values
+
+
+def full_attention(
+    queries: Float[Tensor, "sequences heads wanted size"],
+    keys: Float[Tensor, "sequences heads tokens size"],
+    values: Float[Tensor, "sequences heads tokens size"],
+    masks: Float[Tensor, "sequences heads wanted tokens"] | None = None,
+    present: Bool[Tensor, "sequences tokens"] | None = None,
+) -> Float[Tensor, "sequences heads wanted size"]:
+    """softmax(Q K^T / sqrt(size)) V over all tokens that are ``present``; at least one of each sequence must be.
+
+    masks: factors of the attention weights after the softmax, for dropout.
+    """
+    seen = None if present is None else present[:, None, None]
+    if masks is None:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+    scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
+    scores = scores if seen is None else scores.masked_fill(~seen, -math.inf)
+    return (scores.softmax(-1) * masks).to(values.dtype) @ values
 
 
 def dense(

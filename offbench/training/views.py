@@ -88,8 +88,7 @@ def completed(config: Any, data: Trajectories, task: Task | None) -> Any:
         DataError: that task is not one of ours.
     """
     missing = [name for name in FACTS if getattr(config, name, 0) is None]
-    known = facts(data, task.episode_limit if task else None) if missing else {}
-    found: dict[str, Any] = {name: known[name] for name in missing}
+    found: dict[str, Any] = dict(facts(data, task.episode_limit if task else None, missing)) if missing else {}
     if getattr(config, "termination", "") is None:
         found["termination"] = rule_name(task)
     if getattr(config, "truth_task", "") is None and config.truth > 0 and task is not None:

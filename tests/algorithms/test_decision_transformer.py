@@ -7,14 +7,11 @@ from golden import FOLDER, check_weights, load
 
 from offbench.algorithms import registry
 from offbench.algorithms.base import Sizes
-from offbench.algorithms.decision_transformer import (
-    DecisionTransformer,
-    DecisionTransformerConfig,
-    one_hot_lookup,
-)
+from offbench.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from offbench.data.sequences import SequenceBatch
 from offbench.errors import OffbenchError
 from offbench.nn.adam import gradient_norm
+from offbench.nn.sequence_decoder import one_hot_lookup
 
 SIZES = Sizes(observation=3, action=2)
 SMALL = {"context": 4, "embedding": 16, "layers": 2, "heads": 2, "dropout": 0.0, "episode_limit": 30}
@@ -45,7 +42,7 @@ def windows(seeds=1, batch=5, steps=4) -> SequenceBatch:
 def predict(algorithm, batch: SequenceBatch) -> torch.Tensor:
     actor = algorithm.networks["actor"]
     times = one_hot_lookup(actor["time.weight"], batch.timesteps)
-    return algorithm.predict(actor, batch.returns_to_go, batch.observations, batch.actions, times)
+    return algorithm.decoder(actor, batch.returns_to_go.unsqueeze(-1), batch.observations, batch.actions, times)
 
 
 # -------------------------------------------------------------------- the reference

@@ -46,8 +46,12 @@ GREEDY = {
 }
 TOTAL = 20  # of the schedules
 # What imagines has no rival yet: it would have to fit dynamics and roll branches or episodes out, too. RAVL's updates
-# are tested to be EDAC's, which has one. SS-ORL's are those of its learner, which has one.
-RIVALLED = registry.OURS.keys() - {"combo", "mbrcsl", "mobile", "mopo", "ravl", "ss_orl"}
+# are tested to be EDAC's, which has one. SS-ORL's are those of its learner, which has one. What learns from comparisons
+# has none either.
+RIVALLED = registry.OURS.keys() - {
+    *("combo", "mbrcsl", "mobile", "mopo", "ravl", "ss_orl"),
+    *("cpl", "ipl", "oppo", "reward_model"),
+}
 
 
 def data() -> Trajectories:

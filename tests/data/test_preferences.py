@@ -303,6 +303,43 @@ def test_what_contradicts_the_layout_is_refused(changes: dict[str, Any], sentenc
         some(**changes)
 
 
+def test_raters_go_with_their_pairs_and_change_no_digest_where_there_are_none() -> None:
+    bare = Preferences.from_teacher(episodes([30, 30]), Teacher(), pairs=6, length=3)
+    rated = replace(bare, raters=np.array([0, 1, 2, 0, 1, 2]))
+    assert "raters" not in bare.columns()
+    assert rated.digest != bare.digest == replace(rated, raters=None).digest
+    assert rated[[4, 0]].raters.tolist() == [1, 0]
+    assert rated[5].raters.tolist() == [2]
+    training, evaluation = rated.split(0.5, seed=1)
+    for part in (training, evaluation):
+        place = {start: pair for pair, start in enumerate(rated.first.starts.tolist())}
+        assert part.raters.tolist() == [int(rated.raters[place[s]]) for s in part.first.starts.tolist()]
+    with pytest.raises(ValueError, match=r"read-only"):
+        rated.raters[0] = 1
+
+
+@pytest.mark.parametrize(
+    "raters", [np.array([0.0, 1, 2]), np.array([0, 1]), np.array([0, -1, 2]), np.zeros((3, 1), int)]
+)
+def test_what_is_no_rater_a_pair_is_refused(raters: np.ndarray) -> None:
+    with pytest.raises(
+        DataError, match=r"raters of these preferences must be one whole number from 0 a pair, 3 in all"
+    ):
+        some(raters=raters)
+
+
+def test_the_pairs_of_several_raters_are_joined() -> None:
+    trajectories = episodes([30, 30])
+    one, two = (Preferences.from_teacher(trajectories, Teacher(), pairs, 3, seed=pairs) for pairs in (2, 3))
+    both = Preferences.of_raters([one, two])
+    assert both.raters.tolist() == [0, 0, 1, 1, 1]
+    assert replace(both[2:], raters=None).digest == two.digest
+    with pytest.raises(DataError, match=r"actions of the raters' segments differ in shape, or only some have"):
+        Preferences.of_raters([one, Preferences.from_teacher(trajectories, Teacher(), 2, 4)])
+    with pytest.raises(DataError, match=r"preferences of no rater were given"):
+        Preferences.of_raters([])
+
+
 def test_preferences_cannot_be_changed() -> None:
     preferences = some()
     with pytest.raises(ValueError, match=r"read-only"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_one_call_saves_whichever_it_is(suffix: str, shared: Path, tmp_path: Pat
     offbench.save(some(), path)
     assert preferences.load(path, verify=True).digest == some().digest
     assert preferences.load(path).provenance == some().provenance
+
+
+def test_raters_come_back_where_there_are_some(tmp_path: Path) -> None:
+    path = tmp_path / "x.offbench"
+    preferences.save(some(), path)
+    assert preferences.load(path).raters is None
+    preferences.save(replace(some(), raters=np.array([3, 0])), path)
+    assert preferences.load(path, verify=True).raters.tolist() == [3, 0]
 
 
 @pytest.mark.parametrize("name", ["x.hdf5", "x.npz", "x"])
