@@ -69,6 +69,9 @@ KNOWN = {
     "ravl": Style(PURPLE, DASHED, "8"),
     "mbrcsl": Style(BLACK, DASHED, "o"),
     "ss_orl": Style(GREEN, DOTTED, "^"),
+    "cpl": Style(BLUE, DASH_DOT, "^"),
+    "ipl": Style(BLACK, LONG, "s"),
+    "oppo": Style(BLACK, DOTTED, "^"),
 }
 
 
