@@ -68,14 +68,11 @@ KNOWN = {
     "combo": Style(WINE, DASHED, "H"),
     "ravl": Style(PURPLE, DASHED, "8"),
     "mbrcsl": Style(BLACK, DASHED, "o"),
-<<<<<<< HEAD
     "ss_orl": Style(BLUE, LONG, "d"),
-=======
-    "ss_orl": Style(GREEN, DOTTED, "^"),
     "cpl": Style(BLUE, DASH_DOT, "^"),
     "ipl": Style(BLACK, LONG, "s"),
     "oppo": Style(BLACK, DOTTED, "^"),
->>>>>>> direct
+    "reward_model": Style(ORANGE, DOTTED, "v"),
 }
 
 
