@@ -72,7 +72,7 @@ KNOWN = {
     "cpl": Style(BLUE, DASH_DOT, "^"),
     "ipl": Style(BLACK, LONG, "s"),
     "oppo": Style(BLACK, DOTTED, "^"),
-    "reward_model": Style(ORANGE, DOTTED, "v"),
+    "reward_model": Style(BLACK, DASH_DOT, "v"),
 }
 
 
