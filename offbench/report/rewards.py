@@ -70,9 +70,9 @@ def render(found: RewardComparison, names: tuple[str, str], settings: dict[str, 
     lines += ["", *(f"{title}: {definition}." for title, _, definition in MEASURES.values())]
     shares = " and ".join(MISSING if math.isnan(e) else f"{100 * e:.0f}%" for e in found.explained)
     lines.append(
-        f"Intervals: episodes drawn with replacement; of the accuracy Wilson's, for independent pairs. "
-        f"Discount {settings['discount']:g}, segments of {settings['length']:g} steps. EPIC's fit explains {shares} of "
-        "the variance of A and B."
+        "Intervals: episodes drawn with replacement; of the accuracy Wilson's, for independent pairs. "
+        f"Discount {settings['discount']:g}, segments of {settings['length']:g} steps. "
+        f"EPIC's fit explains {shares} of the variance of A and B."
     )
     return "\n".join(lines) + "\n"
 
