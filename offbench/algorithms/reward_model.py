@@ -67,10 +67,10 @@ class RewardModelConfig(FilledConfig):
     judgement: Judgement = "mean"
     """Whether a segment is judged by the mean or the sum of its steps."""
     model_learning_rate: float | None = None
-    """Of the reward model; if not given 3e-4 for the MLP and 1e-3 for the others."""
-    model_batch_size: int = 32
+    """Of the reward model; 1e-3 if not given. Published: 3e-4 for the MLP."""
+    model_batch_size: int = 16
     """Pairs a member in one update; published: 256."""
-    model_updates: int = 1000
+    model_updates: int = 500
     """Updates of the reward model, of which the best on held-out pairs counts."""
     hold_out: float = 0.1
     """Share of the pairs that is held out to choose among them; with 0 the last counts."""

@@ -189,7 +189,7 @@ def less_supervision(
         offbench study less-supervision --output runs/less-supervision
 
     Args:
-        budget: small takes minutes of a core, medium hours of two, full is a GPU's.
+        budget: small takes minutes of a core, medium an hour of two, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
         only: Names of methods; the others are left for another time, or another process.
@@ -197,6 +197,38 @@ def less_supervision(
     from offbench.studies import less_supervision as study
 
     _compare(study.comparison(budget), output, page_only, only, study.write_page)
+
+
+def preferences(
+    *,
+    pairs: tuple[Path, ...],
+    budget: Literal["small", "full"] = "small",
+    output: Path = Path("runs/preferences"),
+    page_only: bool = False,
+) -> None:
+    """Cross-validate reward models on published preferences: MLP, LSTM and Preference Transformer.
+
+    Beside what always the majority comes to, and beside models of shuffled labels. The same command goes on where it
+    was interrupted, model by model.
+
+    Examples:
+        offbench study preferences --pairs num100_human_train.npz num100_script_train.npz
+
+    Args:
+        pairs: Files of pairs as those of inverse preference learning (IPL).
+        budget: small takes ten minutes of a core for two files of a hundred pairs, full is a GPU's.
+        output: Folder of the records and the page.
+        page_only: Rebuild the page from the records that are there.
+    """
+    from offbench.studies import preferences as study
+
+    chosen, parts = study.BUDGETS[budget], study.parts(pairs)
+
+    def otherwise(record: dict[str, Any]) -> str:
+        return study.otherwise(record, pairs, chosen)
+
+    records = _records(parts, lambda part: study.run(*parts[part], chosen, _say), output, page_only, otherwise)
+    _told(study.write_page(records, output))
 
 
 def _compare(
@@ -264,6 +296,7 @@ commands: dict[str, Callable[..., Any]] = {
     "edge-of-reach": edge_of_reach,
     "less-supervision": less_supervision,
     "penalties": penalties,
+    "preferences": preferences,
     "stitching": stitching,
     "true-dynamics": true_dynamics,
 }
