@@ -69,6 +69,7 @@ KNOWN = {
     "ravl": Style(PURPLE, DASHED, "8"),
     "mbrcsl": Style(BLACK, DASHED, "o"),
     "ss_orl": Style(GREEN, DOTTED, "^"),
+    "reward_model": Style(BLUE, DOTTED, "o"),
 }
 
 
