@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from offbench.algorithms import registry
-from offbench.algorithms.base import Acting, Algorithm, Metrics, View, view_options
+from offbench.algorithms.base import Acting, Algorithm, Metrics, Sizes, View, view_options
 from offbench.algorithms.method import Method, method
 from offbench.data.scaling import ActionRange
 from offbench.data.sequences import SequenceBatch, Sequences
@@ -150,19 +150,57 @@ def with_learner(config: FilledConfig, dataset: str, complete: Completion) -> Fi
     return replace(config, learner=Method(one.algorithm, changed).name, batch_size=made.batch_size)
 
 
-class Filled(Algorithm):
-    """Seeds of a learner, each on data that a model of its own completes.
-
-    A subclass adds the networks of its model in ``build_model``, fits them in ``prepare`` and gives ``labels``.
+class Composed(Algorithm):
+    """Seeds of a learner, by whose policy they act; what it learns from is said by a subclass.
 
     Attributes:
         learner: the algorithm that learns; its networks are a part of this one's state.
     """
 
     composes: ClassVar[bool] = True
-    fills: ClassVar[Fills]
     metrics = ("critic_loss", "actor_loss")  # an instance has those of its learner
     config: FilledConfig
+
+    def build_learner(self, sizes: Sizes) -> None:
+        """The learner of vectors of these sizes."""
+        found, config = configured(self.config.learner)
+        self.learner = found(config, sizes, self.seeds, self.total, self.device, self.dtype, self.mixed_precision)
+        self.learner.count = self.count  # one clock
+        self.metrics = self.learner.metrics  # type: ignore[misc]  # those of an instance, which its learner has
+        self.period = self.learner.period  # type: ignore[misc]
+        self.latest = self.learner.latest
+
+    def noise(self) -> Mapping[str, tuple[int, ...]]:
+        """That of the learner."""
+        return self.learner.noise()
+
+    def update(self, batch: Any) -> Metrics:
+        """An update of the learner."""
+        self.learner.phase = self.phase
+        return self.learner.update(batch)
+
+    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
+        """The learner's actions."""
+        return self.learner.act(observations)
+
+    def acting(self) -> Acting:
+        """The learner's policies."""
+        return self.learner.acting()
+
+    def state(self) -> dict[str, Tensor]:
+        """The model's tensors and the learner's."""
+        shared = ("count", *(f"metrics/{name}" for name in self.latest))
+        learner = {f"learner/{name}": value for name, value in self.learner.state().items() if name not in shared}
+        return super().state() | learner
+
+
+class Filled(Composed):
+    """Seeds of a learner, each on data that a model of its own completes.
+
+    A subclass adds the networks of its model in ``build_model``, fits them in ``prepare`` and gives ``labels``.
+    """
+
+    fills: ClassVar[Fills]
 
     @abstractmethod
     def build_model(self) -> None:
@@ -177,12 +215,7 @@ class Filled(Algorithm):
 
     def build(self) -> None:
         """The model and the learner."""
-        found, config = configured(self.config.learner)
-        self.learner = found(config, self.sizes, self.seeds, self.total, self.device, self.dtype, self.mixed_precision)
-        self.learner.count = self.count  # one clock
-        self.metrics = self.learner.metrics  # type: ignore[misc]  # those of an instance, which its learner has
-        self.period = self.learner.period  # type: ignore[misc]
-        self.latest = self.learner.latest
+        self.build_learner(self.sizes)
         self._labels: Tensor | None = None
         self.build_model()
 
@@ -225,26 +258,3 @@ class Filled(Algorithm):
             return torch.zeros(len(self.seeds), len(data.given), size, device=self.device, dtype=self.dtype)
         assert self._labels is not None, "labels are made before the first update"
         return self._labels
-
-    def noise(self) -> Mapping[str, tuple[int, ...]]:
-        """That of the learner."""
-        return self.learner.noise()
-
-    def update(self, batch: Any) -> Metrics:
-        """An update of the learner."""
-        self.learner.phase = self.phase
-        return self.learner.update(batch)
-
-    def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
-        """The learner's actions."""
-        return self.learner.act(observations)
-
-    def acting(self) -> Acting:
-        """The learner's policies."""
-        return self.learner.acting()
-
-    def state(self) -> dict[str, Tensor]:
-        """The model's tensors and the learner's."""
-        shared = ("count", *(f"metrics/{name}" for name in self.latest))
-        learner = {f"learner/{name}": value for name, value in self.learner.state().items() if name not in shared}
-        return super().state() | learner

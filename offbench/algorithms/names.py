@@ -28,6 +28,7 @@ OURS = {
     "sac_n": "offbench.algorithms.sac_n:SACN",
     "ss_orl": "offbench.algorithms.ss_orl:SSORL",
     "td3_bc": "offbench.algorithms.td3_bc:TD3BC",
+    "v_ptr": "offbench.algorithms.v_ptr:VPTR",
     "xql": "offbench.algorithms.xql:XQL",
 }
 GROUP = "offbench.algorithms"

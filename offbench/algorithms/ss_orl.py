@@ -22,7 +22,7 @@ from offbench.algorithms.base import View
 from offbench.algorithms.filled import Filled, FilledConfig, FilledView, Fills, learner_view
 from offbench.data.scaling import ActionRange
 from offbench.data.supervision import SemiSupervised
-from offbench.labelling.inverse_dynamics import Windows
+from offbench.labelling.inverse_dynamics import Density, Windows
 from offbench.labelling.inverse_fitting import InverseDynamicsConfig, Known, fitted
 from offbench.labelling.relabelled import joined
 
@@ -37,6 +37,8 @@ class SSORLConfig(FilledConfig):
     """Networks of the inverse dynamics; the label is the mode of their mixture."""
     inverse_hidden: tuple[int, ...] = (256, 256)
     """Sizes of their hidden layers; published: (1024, 1024)."""
+    inverse_density: Density = "squashed"
+    """Of their actions: as published, or gaussian, for data in which many actions lie at their bounds."""
     inverse_dropout: float = 0.1
     """Probability with which a unit of their last hidden layer is dropped."""
     inverse_learning_rate: float = 3e-4
@@ -56,6 +58,7 @@ class SSORLConfig(FilledConfig):
             past=self.inverse_past,
             members=self.inverse_members,
             hidden=self.inverse_hidden,
+            density=self.inverse_density,
             dropout=self.inverse_dropout,
             learning_rate=self.inverse_learning_rate,
             batch_size=self.inverse_batch_size,
@@ -102,6 +105,6 @@ class SSORL(Filled):
             self.networks["inverse_dynamics"][name].copy_(value)
 
     def labels(self, data: FilledView) -> Float[Tensor, "seeds steps action"]:
-        """tanh of the mean of each seed's mixture."""
+        """What each seed's mixture has for its mean."""
         windows = Windows(data.trajectories, self.config.inverse_past, self.device, self.dtype)
         return self.inverse.label(self.networks["inverse_dynamics"], windows, data.trajectories.steps).actions

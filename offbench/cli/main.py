@@ -75,7 +75,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     ),
     "report": Subcommand(
         "report",
-        "tables, data, figures and comparisons of runs (table, records, curves, figure, compare)",
+        "tables, data, figures, comparisons of runs and of rewards (table, records, curves, figure, compare, rewards)",
         "offbench report table runs/demo",
     ),
     "data": Subcommand(

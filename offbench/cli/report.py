@@ -1,4 +1,4 @@
-"""``offbench report``: tables, data, figures and comparisons from run records."""
+"""``offbench report``: tables, data, figures and comparisons from run records, and distances between rewards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from offbench.cli.report_compare import compare
 from offbench.cli.report_figure import curves, figure
+from offbench.cli.report_rewards import rewards
 from offbench.cli.report_table import records, table
 
 commands: dict[str, Callable[..., Any]] = {
@@ -15,4 +16,5 @@ commands: dict[str, Callable[..., Any]] = {
     "curves": curves,
     "figure": figure,
     "compare": compare,
+    "rewards": rewards,
 }

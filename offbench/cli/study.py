@@ -189,7 +189,7 @@ def less_supervision(
         offbench study less-supervision --output runs/less-supervision
 
     Args:
-        budget: small takes minutes of a core, medium hours of two, full is a GPU's.
+        budget: small takes minutes of a core, medium an hour of two, full is a GPU's.
         output: Folder of the runs and the page.
         page_only: Rebuild the page from the records that are there.
         only: Names of methods; the others are left for another time, or another process.

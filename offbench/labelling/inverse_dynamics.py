@@ -4,6 +4,10 @@ Source: Zheng et al. 2023, "Semi-Supervised Offline Reinforcement Learning with 
 2210.06518). The model sees several transitions, s_{t-m}, ..., s_t, s_{t+1}, for where the behaviour is not Markovian
 the past tells of the action, too. It says a Gaussian squashed by tanh; the label is tanh of its mean.
 
+An action at its bound is atanh(1 - 1e-6) = 7.3 before the tanh: where many are, as in clipped control, the squashed
+Gaussian pays for them with all others. ``density="gaussian"`` has the same networks and a Gaussian around tanh of the
+mean, in the space of actions.
+
 Windows never leave an episode: what lies before its first step is its first state, and what follows its last step is
 its final observation. (In the released code starts are padded with raw zeros, and at the last step, whose next state it
 lacks, the window is shifted by one.)
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Int64, Shaped
@@ -24,6 +28,8 @@ from offbench.data.trajectories import Trajectories
 from offbench.nn.mlp import MLP, Parameters, linear
 from offbench.nn.policies import gaussian_log_prob, log_tanh_slope
 
+Density = Literal["squashed", "gaussian"]
+
 LOG_STD_RANGE = (-5.0, 2.0)
 EDGE = 1 - 1e-6  # what actions are clamped to, for atanh(1) is infinite
 _BLOCK = 2048  # steps that are labelled at a time
@@ -33,8 +39,9 @@ class Labels(NamedTuple):
     """What models say of steps.
 
     Attributes:
-        actions: tanh of the mixture's mean, in a learner's units: -1 and 1 are the bounds of the task's actions.
-        variance: of the mixture, before the tanh, the mean over the numbers of an action: how unsure a model is.
+        actions: of the mixture's mean, in a learner's units: -1 and 1 are the bounds of the task's actions.
+        variance: of the mixture, the mean over the numbers of an action: how unsure a model is. Before the tanh where
+            the density is squashed, else in a learner's units.
     """
 
     actions: Float[Tensor, "seeds steps action"]
@@ -73,7 +80,7 @@ def window_rows(
 
 @dataclass(frozen=True)
 class InverseDynamics:
-    """Members that map windows to a squashed Gaussian over actions; parameters are passed in.
+    """Members that map windows to a density over actions; parameters are passed in.
 
     Mean and log standard deviation have a network each, of the same sizes, so that both are one product.
 
@@ -82,6 +89,7 @@ class InverseDynamics:
         hidden: sizes of the hidden layers, with ReLU between them.
         members: networks of an ensemble.
         past: m, states before the one that is acted from.
+        density: of tanh(u), u a Gaussian, or a Gaussian around the tanh of a mean.
     """
 
     observation: int
@@ -89,6 +97,7 @@ class InverseDynamics:
     hidden: tuple[int, ...] = (256, 256)
     members: int = 1
     past: int = 1
+    density: Density = "squashed"
 
     def initialise(self, seeds: Sequence[int], name: str) -> Parameters:
         """Fresh float64 parameters.
@@ -110,7 +119,7 @@ class InverseDynamics:
         windows: Float[Tensor, "seeds members batch context observation"],
         mask: Float[Tensor, "seeds members 2 batch hidden"] | None = None,
     ) -> tuple[Float[Tensor, "seeds members batch action"], Float[Tensor, "seeds members batch action"]]:
-        """Mean and log standard deviation of u, where actions are tanh(u).
+        """Mean and log standard deviation of the Gaussian.
 
         mask: what the last hidden layers are multiplied by; None drops nothing.
         """
@@ -124,7 +133,8 @@ class InverseDynamics:
             if layer < last:
                 x = torch.relu(x)
         low, high = LOG_STD_RANGE
-        return x[:, :, 0], low + 0.5 * (high - low) * (torch.tanh(x[:, :, 1]) + 1)
+        mean = x[:, :, 0] if self.density == "squashed" else torch.tanh(x[:, :, 0])
+        return mean, low + 0.5 * (high - low) * (torch.tanh(x[:, :, 1]) + 1)
 
     def losses(
         self,
@@ -134,7 +144,8 @@ class InverseDynamics:
         mask: Float[Tensor, "seeds members 2 batch hidden"] | None = None,
     ) -> Float[Tensor, "seeds members batch"]:
         """-log p(a | window), the sum over the numbers of an action."""
-        return -squashed_log_prob(actions, *self.heads(parameters, windows, mask))
+        log_prob = squashed_log_prob if self.density == "squashed" else gaussian_log_prob
+        return -log_prob(actions, *self.heads(parameters, windows, mask))
 
     def label(self, parameters: Parameters, windows: Windows, count: int) -> Labels:
         """What the ensemble of each seed says of the first ``count`` steps, the windows of which it is given.
@@ -146,7 +157,7 @@ class InverseDynamics:
             steps = torch.arange(first, min(first + _BLOCK, count), device=windows.device)
             seen = windows.at(steps).expand(seeds, self.members, -1, -1, -1)
             mean, variance = mixture(*self.heads(parameters, seen))
-            actions.append(torch.tanh(mean))
+            actions.append(torch.tanh(mean) if self.density == "squashed" else mean)
             variances.append(variance.mean(-1))
         return Labels(torch.cat(actions, 1), torch.cat(variances, 1))
 

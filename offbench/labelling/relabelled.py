@@ -60,7 +60,7 @@ def with_inverse_dynamics(
     """All episodes of both parts, in which hidden actions are the proxies of the inverse dynamics of one seed.
 
     Actions are in the environment's units. The extra ``action_given`` says which ones are true, ``action_variance`` how
-    unsure the model is of the others: its variance before the tanh, the mean over the numbers of an action.
+    unsure the model is of the others, as `Labels` says.
 
     Args:
         data: a part with actions and a part without.

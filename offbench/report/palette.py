@@ -68,8 +68,12 @@ KNOWN = {
     "combo": Style(WINE, DASHED, "H"),
     "ravl": Style(PURPLE, DASHED, "8"),
     "mbrcsl": Style(BLACK, DASHED, "o"),
-    "ss_orl": Style(GREEN, DOTTED, "^"),
-    "reward_model": Style(BLUE, DOTTED, "o"),
+    "v_ptr": Style(BLACK, DOTTED, "s"),
+    "ss_orl": Style(BLUE, LONG, "d"),
+    "cpl": Style(BLUE, DASH_DOT, "^"),
+    "ipl": Style(BLACK, LONG, "s"),
+    "oppo": Style(BLACK, DOTTED, "^"),
+    "reward_model": Style(BLACK, DASH_DOT, "v"),
 }
 
 

@@ -15,6 +15,8 @@ VARIANTS = [(name, {}) for name in ALGORITHMS] + [
     ("cql", {"lagrange": True, "target_gap": 1.0, "lowest_gap": -10.0, "max_target_backup": True}),
     ("iql", {"actor": "deterministic", "initialisation": "orthogonal"}),
     ("iql", {"dropout": 0.2}),
+    ("cpl", {"objective": "cpl_kl", "dropout": 0.25, "bc_share": 0.01}),
+    ("oppo", {"dropout": 0.1, "state_noise": 0.1, "norm_bound": "upper", "context": 8, "times": "window"}),
     ("dt", {"warmup": 50, "dropout": 0.1}),
     ("mopo", {"dynamics_members": 1, "critic_smoothing": 0.5, "critic_norm": 2.0}),
     ("rvs", {"actor": "deterministic", "condition": "sum", "dropout": 0.2}),
@@ -32,6 +34,8 @@ ACTS_AS_ANOTHER = {"combo", "cql", "edac", "mobile", "mopo", "ravl", "xql"}
 # What only imitates does not bootstrap, and says so.
 SILENT = {
     "bc": {"truncations"},
+    "cpl": {"truncations"},
+    "oppo": {"terminations", "truncations"},
     **{name: {"terminations", "truncations"} for name in ("dt", "mbrcsl", "rvs")},
 }
 EAGER = [check for check in CHECKS if check.run is not compiling]

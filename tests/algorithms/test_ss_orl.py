@@ -61,7 +61,14 @@ def test_updates_leave_the_inverse_dynamics_alone() -> None:
 
 
 def test_the_config_of_the_inverse_dynamics_is_that_of_the_flags() -> None:
-    config = SSORLConfig(inverse_past=2, inverse_members=3, inverse_dropout=0.2, inverse_learning_rate=0.01, **SMALL)
+    config = SSORLConfig(
+        inverse_past=2,
+        inverse_members=3,
+        inverse_density="gaussian",
+        inverse_dropout=0.2,
+        inverse_learning_rate=0.01,
+        **SMALL,
+    )
     given = dataclasses.asdict(config.inverse)
     for field in dataclasses.fields(config):
         name = field.name.removeprefix("inverse_")

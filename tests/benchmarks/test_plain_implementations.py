@@ -46,10 +46,10 @@ GREEDY = {
 }
 TOTAL = 20  # of the schedules
 # What imagines has no rival yet: it would have to fit dynamics and roll branches or episodes out, too. RAVL's updates
-# are tested to be EDAC's, which has one. SS-ORL's are those of its learner, which has one. What learns from comparisons
+# are tested to be EDAC's, which has one. SS-ORL's and V-PTR's are those of their learner. What learns from comparisons
 # has none either.
 RIVALLED = registry.OURS.keys() - {
-    *("combo", "mbrcsl", "mobile", "mopo", "ravl", "ss_orl"),
+    *("combo", "mbrcsl", "mobile", "mopo", "ravl", "ss_orl", "v_ptr"),
     *("cpl", "ipl", "oppo", "reward_model"),
 }
 

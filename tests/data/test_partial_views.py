@@ -106,6 +106,14 @@ def test_pairs_and_transitions_are_scaled_alike():
     assert torch.equal(batch.transitions.observations, again.observations)
 
 
+def test_a_batch_has_as_many_pairs_as_are_wanted_and_a_transition_an_index():
+    data, indices = compare(toy(), 30, 5), torch.tensor([[31, 29, 64], [0, 7, 95]])
+    all_of_them, two = (Compared(data, pairs=pairs).batch(indices) for pairs in (None, 2))
+    for name in ("first_observations", "first_actions", "second_observations", "second_actions", "labels"):
+        assert torch.equal(getattr(two, name), getattr(all_of_them, name)[:, :2])
+    assert torch.equal(two.transitions.observations, all_of_them.transitions.observations)
+
+
 def test_what_is_asked_for_and_what_is_given():
     assert asked_for(("actions", "rewards")) == (Trajectories, ("actions", "rewards"))
     assert asked_for((SemiSupervised, "rewards")) == (SemiSupervised, ("rewards",))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offbench.data.sequences import Sequences, facts, returns_to_go
+from offbench.data.supervision import hide_rewards
 from offbench.data.trajectories import Trajectories
 from offbench.data.transitions import Transitions
 from offbench.errors import DataError
@@ -116,6 +117,7 @@ def test_what_nobody_gives_comes_from_the_finished_episodes():
     data = episodes([2, 2, 2], "ttc", rewards)  # the last has the highest return so far
     assert facts(data, None) == {"evaluation_target": -3.0, "keep_above": -3.0, "return_scale": 7.0, "episode_limit": 2}
     assert facts(data, 200)["episode_limit"] == 200
+    assert facts(hide_rewards(data), None, ["episode_limit"]) == {"episode_limit": 2}
     assert facts(episodes([2], "t", np.zeros(2, np.float32)), None)["return_scale"] == 1.0
 
 

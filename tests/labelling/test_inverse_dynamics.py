@@ -1,5 +1,7 @@
 """The inverse dynamics model: its likelihood, its mixture, and the windows that it sees."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from inverse_cases import moves
@@ -52,6 +54,22 @@ def test_one_member_is_its_own_mixture() -> None:
     mean, variance = mixture(draw(2, 1, 4, 3), draw(2, 1, 4, 3, seed=1))
     torch.testing.assert_close(mean, draw(2, 1, 4, 3)[:, 0])
     torch.testing.assert_close(variance, torch.exp(2 * draw(2, 1, 4, 3, seed=1)[:, 0]))
+
+
+def test_a_gaussian_density_lies_around_the_tanh_of_the_mean() -> None:
+    squashed = InverseDynamics(observation=2, action=2, hidden=(8,), members=2)
+    plain = replace(squashed, density="gaussian")
+    parameters = squashed.initialise([0], "test")
+    windows, actions = draw(1, 2, 5, 3, 2), torch.tanh(draw(1, 2, 5, 2, seed=1))
+    (mean, log_std), (bounded, same) = (each.heads(parameters, windows) for each in (squashed, plain))
+    torch.testing.assert_close(bounded, torch.tanh(mean))
+    assert torch.equal(log_std, same)
+    density = Normal(bounded, log_std.exp()).log_prob(actions).sum(-1)
+    torch.testing.assert_close(plain.losses(parameters, windows, actions), -density)
+    data = moves(episodes=1)
+    labels = plain.label(parameters, Windows(data, 1, "cpu", torch.float64), data.steps)
+    seen = Windows(data, 1, "cpu", torch.float64).at(torch.arange(10)).expand(1, 2, -1, -1, -1)
+    torch.testing.assert_close(labels.actions, torch.tanh(squashed.heads(parameters, seen)[0]).mean(1))
 
 
 def test_windows_repeat_the_first_state_and_end_with_the_final_one() -> None:

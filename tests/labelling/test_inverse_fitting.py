@@ -130,6 +130,31 @@ def test_units_are_dropped_with_their_probability_and_others_in_each_update() ->
     assert _Fitting(known(), replace(SMALL, dropout=0.0), [0]).mask(64) is None
 
 
+def clipped() -> Known:
+    """`known`, in which most actions lie at their bounds, as where a controller is clipped."""
+    whole = moves(episodes=40)
+    actions = np.clip(3 * (whole.actions - 1) + 1, -2, 4).astype(np.float32)
+    rows = whole.sources
+    observations = whole.observations.copy()
+    observations[rows + 1] = 0.9 * observations[rows] + actions
+    return Known(replace(whole, actions=actions, observations=observations), np.ones(whole.steps, dtype=bool))
+
+
+def test_actions_at_their_bounds_are_told_of_and_a_gaussian_density_says_them_better() -> None:
+    data, said, errors = clipped(), [], {}
+    config = replace(SMALL, updates=300, validate_every=50, dropout=0.0)
+    for density in ("squashed", "gaussian"):
+        made = fit(data, replace(config, density=density), [0], said.append)
+        network = replace(config, density=density).network(2, 2)
+        windows = Windows(data.trajectories, 1, "cpu")
+        found = network.label(made.parameters, windows, data.trajectories.steps).actions[0]
+        errors[density] = float((found - data.scaled_actions()).abs().mean())
+    assert errors["gaussian"] < 0.7 * errors["squashed"]
+    told = [line for line in said if "lie at their bounds" in line]
+    assert len(told) == 1
+    assert told[0].startswith("inverse dynamics: 67% of the numbers in the actions lie at their bounds")
+
+
 def test_models_are_fitted_once(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("OFFBENCH_CACHE", str(tmp_path))
     data, said = known(), []

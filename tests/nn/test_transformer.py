@@ -47,6 +47,22 @@ def test_equals_torch_modules_seed_by_seed():
         torch.testing.assert_close(SMALL(parameters, x)[seed], expected.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_without_causality_every_token_sees_all_that_are_present():
+    full = Transformer(size=12, layers=2, heads=3, causal=False)
+    parameters, x = shaken(full, [4]), tokens(seeds=1)
+    present = torch.arange(7) < torch.tensor([7, 3, 5, 1])[:, None]
+    read = full(parameters, x, present=present[None])
+    for row, count in enumerate((7, 3, 5, 1)):
+        short = x[:, row : row + 1, :count]
+        torch.testing.assert_close(full(parameters, short)[0, 0], read[0, row, :count], rtol=1e-12, atol=1e-12)
+        turned = full(parameters, short.flip(2)).flip(2)  # no order but what tokens themselves tell
+        torch.testing.assert_close(turned[0, 0], read[0, row, :count], rtol=1e-12, atol=1e-12)
+    ones = [torch.ones(1, 4, size, dtype=torch.float64) for size in full.mask_sizes(7)]
+    for wanted in (slice(None), slice(1, None, 3)):
+        torch.testing.assert_close(full(parameters, x, ones, wanted, present[None]), read[:, :, wanted])
+    assert not torch.allclose(full(parameters, x), SMALL(parameters, x))
+
+
 def test_wanted_tokens_are_those_of_all_with_and_without_dropout():
     parameters, x = shaken(SMALL, [0, 1]), tokens()
     generator = torch.Generator().manual_seed(2)
