@@ -48,8 +48,8 @@ class RewardModelConfig(FilledConfig):
     """lambda of uwo."""
     shift: reward_labels.Shift = "plus_half"
     """Added to each scaled reward: 1/2 as in locomotion; -1, the lowest return at 0, as in AntMaze; or nothing."""
-    return_span: float | None = None
-    """What returns span under scaled rewards, the task's limit of steps; the longest episode if not given."""
+    episode_limit: int | None = None
+    """What returns span once scaled; the longer of the task's limit and the data's longest episode if not given."""
     model_hidden: tuple[int, ...] = (256, 256)
     """Sizes of the Markovian model's hidden layers."""
     model_embedding: int = 64
@@ -104,7 +104,7 @@ class RewardModelConfig(FilledConfig):
     @property
     def labels(self) -> LabelConfig:
         """What becomes of what they say."""
-        return LabelConfig(self.aggregate, self.pessimism, self.shift, self.return_span)
+        return LabelConfig(self.aggregate, self.pessimism, self.shift, self.episode_limit)
 
 
 class ComparedView(FilledView):

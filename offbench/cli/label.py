@@ -37,6 +37,11 @@ MODELS = {
         "offbench.labelling.relabelled:with_inverse_dynamics",
         "actions, of DATASET?actions=10%-low, by inverse dynamics fitted to the episodes that have them (SS-ORL)",
     ),
+    "reward_model": Model(
+        "offbench.labelling.reward_relabelling:RelabelConfig",
+        "offbench.labelling.reward_relabelling:relabel_rewards",
+        "rewards, of DATASET?preferences=500x50, by reward models fitted to the preferences (Preference Transformer)",
+    ),
 }
 EXAMPLE = "offbench label 'offbench/hopper/medium-v0?actions=10%-low' --with inverse_dynamics -o hopper.offbench"
 

@@ -125,7 +125,7 @@ def differences(
     network: RewardNetwork,
     config: RewardConfig,
     parameters: Parameters,
-    sides: Float[Tensor, "rows 2*pairs length inputs"],
+    sides: Float[Tensor, "rows segments length inputs"],
     masks: Masks | None = None,
 ) -> Float[Tensor, "rows pairs"]:
     """What the second segments are given less what the first are; ``sides`` has all first ones, then all second."""
@@ -167,7 +167,7 @@ class Compared:
         sizes = preferences.first.observations.shape[-1], preferences.first.actions.shape[-1]
         self.network = config.network(*sizes)
 
-    def at(self, pairs: Int[Tensor, "rows batch"]) -> Float[Tensor, "rows 2*batch length inputs"]:
+    def at(self, pairs: Int[Tensor, "rows batch"]) -> Float[Tensor, "rows segments length inputs"]:
         """The segments of pairs, all first ones and then all second ones."""
         return torch.cat([self.segments[0][pairs], self.segments[1][pairs]], 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench import __version__
+from offbench.data.learned import check_kind
 from offbench.data.preference_data import PreferenceData
 from offbench.data.preferences import Preferences
+from offbench.data.scaling import ActionRange
 from offbench.data.trajectories import Trajectories
 from offbench.labelling.bradley_terry import accuracies, cross_entropies
 from offbench.labelling.reward_fitting import fitted, padded, parted
@@ -23,6 +25,20 @@ from offbench.labelling.reward_labels import LabelConfig, labels, rewards, told
 from offbench.labelling.reward_models import NAME, Compared, RewardConfig, described
 from offbench.labelling.store import Say
 from offbench.nn.mlp import Parameters
+
+
+@dataclass(frozen=True)
+class RelabelConfig(LabelConfig, RewardConfig):
+    """How reward models are fitted, and what becomes of what they say."""
+
+    def __post_init__(self) -> None:
+        LabelConfig.__post_init__(self)
+        RewardConfig.__post_init__(self)
+
+    @property
+    def reward(self) -> RewardConfig:
+        """How they are fitted."""
+        return RewardConfig(**{field.name: getattr(self, field.name) for field in fields(RewardConfig)})
 
 
 class Quality(NamedTuple):
@@ -73,38 +89,38 @@ def held_out_quality(
 
 def relabel_rewards(
     data: PreferenceData,
-    config: RewardConfig,
-    label_config: LabelConfig,
+    config: RelabelConfig,
     seed: int = 0,
     say: Say = lambda line: None,
+    action_range: ActionRange | None = None,
     device: str | torch.device = "cpu",
 ) -> Trajectories:
     """The trajectories with rewards of the models of one seed, from the cache folder or fitted now.
 
     Args:
         data: what is labelled, and the pairs that the models learn from.
-        config: how the models are made and fitted.
-        label_config: what becomes of what they say.
+        config: how the models are fitted, and what becomes of what they say.
         seed: of the models.
         say: hears what is done.
+        action_range: counts for nothing: the models see actions in the environment's units.
         device: where.
 
     Raises:
-        DataError: too few pairs, or rewards that cannot be scaled.
+        DataError: data without preferences, too few pairs, or rewards that cannot be scaled.
         OffbenchError: the models cannot be fitted.
     """
+    check_kind(PreferenceData, data, f"a {NAME}")
     pairs, t = data.preferences, data.trajectories
-    made = fitted(pairs, config, [seed], say, device)
+    made = fitted(pairs, config.reward, [seed], say, device)
     network = config.network(pairs.first.observations.shape[-1], pairs.first.actions.shape[-1])
     members = rewards(network, made.parameters, t, pairs.length, say)
-    found = labels(members, t.offsets, label_config)[0].float().cpu().numpy()
-    quality = held_out_quality(pairs, config, made.parameters, [seed]).sentence(0)
-    identity = json.dumps([described(config), asdict(label_config)], sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).hexdigest()
+    found = labels(members, t.offsets, config)[0].float().cpu().numpy()
+    quality = held_out_quality(pairs, config.reward, made.parameters, [seed]).sentence(0)
+    digest = hashlib.sha256(json.dumps(described(config), sort_keys=True).encode()).hexdigest()
     origin = [note for note in pairs.provenance.notes if note not in t.provenance.notes]
     notes = [
         f"rewards are those of a {NAME} ({config.model}, config {digest[:16]}, seed {seed}, offbench {__version__}): "
-        f"{told(config.members, label_config)}",
+        f"{told(config.members, config)}",
         f"the {NAME} was {quality}; the preferences' digest is {pairs.digest}"
         + (f", and of them is known: {'; '.join(origin)}" if origin else ""),
     ]

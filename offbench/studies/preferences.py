@@ -23,7 +23,7 @@ from offbench.labelling.reward_models import RewardConfig, described
 from offbench.studies.drawing import Say
 
 Record = dict[str, Any]
-MAJORITY = "always the majority"
+MAJORITY = "majority"
 MODELS = {"markovian": "MLP on state and action", "lstm": "LSTM", "transformer": "Preference Transformer"}
 
 
@@ -137,7 +137,7 @@ def _table(records: Sequence[Record]) -> list[str]:
         "| model | labels | accuracy | cross-entropy | seeds |", "|---|---|---:|---:|---:|",
     ]  # fmt: skip
     for record in records:
-        name, seeds = MODELS.get(record["model"], record["model"]), record["budget"].get("seeds", "")
+        name, seeds = MODELS.get(record["model"], "always the majority"), record["budget"].get("seeds", "")
         for kind, scores in record["learned"].items():
             cells = [_cell(Score(**scores[what])) for what in ("accuracy", "cross_entropy")]
             lines.append(f"| {name} | {kind} | {cells[0]} | {cells[1]} | {seeds} |")
