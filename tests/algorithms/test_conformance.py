@@ -16,7 +16,7 @@ VARIANTS = [(name, {}) for name in ALGORITHMS] + [
     ("iql", {"actor": "deterministic", "initialisation": "orthogonal"}),
     ("iql", {"dropout": 0.2}),
     ("cpl", {"objective": "cpl_kl", "dropout": 0.25, "bc_share": 0.01}),
-    ("oppo", {"dropout": 0.1, "state_noise": 0.1, "norm_bound": "upper", "context": 8, "times": "window"}),
+    ("oppo", {"dropout": 0.1, "state_noise": 0.1, "norm_bound": "upper", "context": 6, "times": "window"}),
     ("dt", {"warmup": 50, "dropout": 0.1}),
     ("mopo", {"dynamics_members": 1, "critic_smoothing": 0.5, "critic_norm": 2.0}),
     ("rvs", {"actor": "deterministic", "condition": "sum", "dropout": 0.2}),
@@ -30,7 +30,7 @@ TRACED = [(name, {}) for name in ("dt", "edac", "iql", "mopo", "td3_bc")]
 # ravl takes 800 at either, and is asked by the slow tests alone; its updates are tested to be edac's.
 FASTER = ("combo", "edac", "mobile", "mopo", "sac_n")
 # These act by a policy that awac, iql or sac_n has, too, and that is exported with them.
-ACTS_AS_ANOTHER = {"combo", "cql", "edac", "mobile", "mopo", "ravl", "xql"}
+ACTS_AS_ANOTHER = {"combo", "cpl", "cql", "edac", "ipl", "mobile", "mopo", "ravl", "xql"}
 # What only imitates does not bootstrap, and says so.
 SILENT = {
     "bc": {"truncations"},
@@ -57,7 +57,9 @@ def subject(request) -> Subject:
 def asked(variant, check):
     """A check of a variant; what of it is slow has one of its kind, or itself at another rate, in the fast tests."""
     name, changes = variant
-    another = check.run is exporting and (name in ACTS_AS_ANOTHER or "warmup" in changes or changes == {"dropout": 0.2})
+    another = check.run is exporting and (
+        name in ACTS_AS_ANOTHER or changes.keys() & {"warmup", "state_noise", "objective"} or changes == {"dropout": 0.2}
+    )
     marks = [pytest.mark.slow] if another or (check.run is learning and name in (*FASTER, "ravl")) else []
     return pytest.param(variant, check, id=f"{called(variant)}-{check.name}", marks=marks)
 
