@@ -283,7 +283,7 @@ def _accuracy(differences: Float64[Array, "2 pairs"]) -> Measured:
     z = 1.959964
     middle, reach = right + z**2 / (2 * count), z * np.sqrt(right * (1 - right) / count + (z / (2 * count)) ** 2)
     low, high = ((middle + side * reach) / (1 + z**2 / count) for side in (-1, 1))
-    return Measured(right, (float(low), float(high)), count)
+    return Measured(right, (max(0.0, float(low)), min(1.0, float(high))), count)
 
 
 def _check(one: Trajectories, two: Trajectories, discount: float, points: int, pairs: int) -> None:

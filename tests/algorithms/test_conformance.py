@@ -58,7 +58,9 @@ def asked(variant, check):
     """A check of a variant; what of it is slow has one of its kind, or itself at another rate, in the fast tests."""
     name, changes = variant
     another = check.run is exporting and (
-        name in ACTS_AS_ANOTHER or changes.keys() & {"warmup", "state_noise", "objective"} or changes == {"dropout": 0.2}
+        name in ACTS_AS_ANOTHER
+        or changes.keys() & {"warmup", "state_noise", "objective"}
+        or changes == {"dropout": 0.2}
     )
     marks = [pytest.mark.slow] if another or (check.run is learning and name in (*FASTER, "ravl")) else []
     return pytest.param(variant, check, id=f"{called(variant)}-{check.name}", marks=marks)

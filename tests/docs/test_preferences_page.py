@@ -46,7 +46,7 @@ def test_preferences(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     code = "\n".join(blocks)
     promised = re.findall(r"print\(.*\)  # (.*)", code)
-    assert len(promised) == 11
+    assert len(promised) == 12
     write_files(tmp_path)
     environment = {**os.environ, "OFFBENCH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(PAGE.parents[1])}
     done = subprocess.run(
