@@ -61,14 +61,12 @@ def comparison(budget: Budget) -> Comparison:
         for share in SHARES
     ]
     methods += [Method(TRUE_REWARDS, "iql", values), Method(NO_REWARDS, "bc", values)]
-    windows = "" if budget != "medium" else "it reads 2,000,000 windows of 100 steps for their rewards, hours of a core"
     methods += [
         Method(
             f"IQL, {name}, {pairs} pairs",
             "reward_model",
             {"learner": f"iql{learner}", "model": model},
-            windows if model == "transformer" else "",
-            f"preferences={pairs}x{length}",
+            split=f"preferences={pairs}x{length}",
         )
         for name, model in (("learned rewards", "markovian"), ("transformer", "transformer"))
         for pairs in PAIRS
@@ -82,14 +80,15 @@ def comparison(budget: Budget) -> Comparison:
         )
         for name, chosen in _DIRECT.items()
     ]
+    data = {"small": "pendulum/swingup-v0", "medium": "halfcheetah/medium-replay-100k-v0"}
     return Comparison(
         "Learning with less",
         TEXT,
-        "offbench/pendulum/swingup-v0" if small else "offbench/hopper/medium-expert-v0",
+        f"offbench/{data.get(budget, 'hopper/medium-expert-v0')}",
         methods,
         seeds=range(3 if small else 5),
         steps={"small": 3000, "medium": 10_000, "full": 1_000_000}[budget],
-        episodes=20,
+        episodes=10,
         evaluations=10 if budget == "full" else 5,
     )
 
