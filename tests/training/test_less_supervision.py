@@ -15,6 +15,7 @@ from offbench.conformance.subject import Subject
 from offbench.data.partial_views import PartlyLabelled
 from offbench.data.preferences import Preferences
 from offbench.data.supervision import SemiSupervised
+from offbench.data.teacher import Teacher
 from offbench.errors import DataError
 from offbench.nn.mlp import MLP
 
@@ -100,6 +101,16 @@ def test_fit_learns_from_preferences(pendulum_file, tmp_path, capsys, monkeypatc
     told = capsys.readouterr().err
     assert "Mean learns from preferences in the place of rewards, and tiny is a dataset of whole trajectories" in told
     assert "DATASET?preferences=500x50 would be right" in told
+
+
+def test_fit_learns_from_a_file_of_labels_by_name(pendulum_file, tmp_path):
+    offbench.save(Preferences.from_teacher(offbench.load(pendulum_file), Teacher(), 20, 5), tmp_path / "l.offbench")
+    name = f"{pendulum_file}?labels={tmp_path / 'l.offbench'}"
+    run = offbench.train(Mean, name, output=tmp_path / "run", **{**QUICK, "compile": "auto", "group": None})
+    record = run.records[0]
+    assert record.dataset == f"tiny?labels={tmp_path / 'l.offbench'}"
+    assert record.dataset_digest == offbench.load(name).digest
+    assert "labels of l.offbench" in " ".join(record.notes)
 
 
 def test_columns_are_asked_for_beside_the_kind(pendulum_file, tmp_path):
