@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from offbench.formats.saving import save
     from offbench.training.elsewhere import evaluate
     from offbench.training.finished import Run
+    from offbench.training.labelling import label
     from offbench.training.learner import Budget
     from offbench.training.run import train
 
@@ -54,6 +55,7 @@ __all__ = [
     "datasets",
     "evaluate",
     "from_arrays",
+    "label",
     "load",
     "records",
     "recover_environment",
@@ -82,6 +84,7 @@ _HOMES = {
     "datasets": "offbench.catalog.listing",
     "evaluate": "offbench.training.elsewhere",
     "from_arrays": "offbench.formats.arrays",
+    "label": "offbench.training.labelling",
     "load": "offbench.catalog.loading",
     "records": "offbench.evaluation.frame",
     "recover_environment": "offbench.catalog.recovering",

@@ -36,6 +36,7 @@ NAMES = [
     "datasets",
     "evaluate",
     "from_arrays",
+    "label",
     "load",
     "records",
     "recover_environment",

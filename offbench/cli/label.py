@@ -14,35 +14,8 @@ from offbench.basis.plain import plain
 from offbench.cli.flags import part
 from offbench.errors import OffbenchError, UnknownNameError
 from offbench.formats.table import resolve
+from offbench.training.labelling import MODELS
 
-
-@dataclass(frozen=True)
-class Model:
-    """A way to label: both are ``module:name``, imported when it is chosen.
-
-    Attributes:
-        config: dataclass of its hyperparameters, which become flags.
-        label: function of (data, config, seed, say, action_range, device) that gives Trajectories.
-        summary: what it fills in, and of what data.
-    """
-
-    config: str
-    label: str
-    summary: str
-
-
-MODELS = {
-    "inverse_dynamics": Model(
-        "offbench.labelling.inverse_fitting:InverseDynamicsConfig",
-        "offbench.labelling.relabelled:with_inverse_dynamics",
-        "actions, of DATASET?actions=10%-low, by inverse dynamics fitted to the episodes that have them (SS-ORL)",
-    ),
-    "reward_model": Model(
-        "offbench.labelling.reward_relabelling:RelabelConfig",
-        "offbench.labelling.reward_relabelling:relabel_rewards",
-        "rewards, of DATASET?preferences=500x50, by reward models fitted to the preferences (Preference Transformer)",
-    ),
-}
 EXAMPLE = "offbench label 'offbench/hopper/medium-v0?actions=10%-low' --with inverse_dynamics -o hopper.offbench"
 
 
@@ -83,7 +56,7 @@ def run(argv: list[str]) -> int:
     kind = resolve(MODELS[name].config)
     config = kind(**{field.name: getattr(parsed.model, field.name) for field in dataclasses.fields(kind)})
     options = Options(**{field.name: getattr(parsed.options, field.name) for field in dataclasses.fields(Options)})
-    _write(given[0], MODELS[name], config, options)
+    _write(given[0], name, config, options)
     return 0
 
 
@@ -98,29 +71,17 @@ def _chosen(argv: list[str]) -> tuple[str | None, list[str]]:
     return None, argv
 
 
-def _write(dataset: str, model: Model, config: Any, options: Options) -> None:
-    from offbench.basis.compiler import keep_memory
-    from offbench.catalog.loading import load
-    from offbench.data.learned import whole
-    from offbench.environments.own_tasks import chosen_task
-    from offbench.evaluation.rollout import one_torch_thread
+def _write(dataset: str, name: str, config: Any, options: Options) -> None:
     from offbench.formats.saving import check_target, save
-    from offbench.training.checks import action_range, device_of
-    from offbench.training.remarks import recorded_task
+    from offbench.training.labelling import labelled
 
     if not options.output.name:
         raise OffbenchError(f"label needs a file to write, as in: {EXAMPLE}")
     check_target(options.output)  # before minutes of fitting
-    data = load(dataset)
-    main = whole(data)
-    chosen = options.task or main.provenance.task or recorded_task(main)
-    bounds = action_range(main, chosen_task(chosen) if chosen else None)
-    keep_memory()
-    with one_torch_thread():  # as runs fit models: how many threads there are changes the last bits
-        made = resolve(model.label)(
-            data, config, options.seed, lambda line: print(plain(line), file=sys.stderr, flush=True),
-            bounds, device_of(options.device),
-        )  # fmt: skip
+    made = labelled(
+        dataset, name, config, options.seed, options.task, options.device,
+        lambda line: print(plain(line), file=sys.stderr, flush=True),
+    )  # fmt: skip
     save(made, options.output)
     print(f"{plain(options.output)}: {len(made):,} episodes, {made.steps:,} steps, digest {made.digest}")
     for note in made.provenance.notes:
