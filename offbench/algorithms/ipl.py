@@ -24,13 +24,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, View, copy, polyak, within
-from offbench.algorithms.iql import MAX_WEIGHT, expectile_loss
 from offbench.data.partial_views import Compared, ComparedBatch
 from offbench.data.preferences import Preferences
 from offbench.errors import OffbenchError
+from offbench.nn.expectiles import expectile_loss
 from offbench.nn.mlp import MLP
 from offbench.nn.noise import uniform
 from offbench.nn.policies import TanhMeanPolicy
+
+MAX_WEIGHT = 100.0  # exp(A / beta) is clipped here, after the exponential
 
 
 @dataclass(frozen=True)
