@@ -132,7 +132,8 @@ class IPL(Algorithm):
         pairs = x.labels.shape[-1]
         first, second, _ = torch.split(rewards, x.sizes, -1)
         # R = sum of r over the segment
-        logits = (second.unflatten(-1, (pairs, -1)) - first.unflatten(-1, (pairs, -1))).sum(-1)
+        difference = second - first
+        logits = difference.reshape(*difference.shape[:2], pairs, -1).sum(-1)
         labels = x.labels.unsqueeze(1).expand_as(logits)
         wrong = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         penalty = self.config.regulariser * self._halves((rewards**2).mean(1), x)
