@@ -24,13 +24,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, Metrics, Networks, View, copy, polyak, within
-from offbench.algorithms.iql import MAX_WEIGHT, expectile_loss
 from offbench.data.partial_views import Compared, ComparedBatch
 from offbench.data.preferences import Preferences
 from offbench.errors import OffbenchError
+from offbench.nn.expectiles import expectile_loss
 from offbench.nn.mlp import MLP
 from offbench.nn.noise import uniform
 from offbench.nn.policies import TanhMeanPolicy
+
+MAX_WEIGHT = 100.0  # exp(A / beta) is clipped here, after the exponential
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class IPL(Algorithm):
         pairs = x.labels.shape[-1]
         first, second, _ = torch.split(rewards, x.sizes, -1)
         # R = sum of r over the segment
-        logits = (second.unflatten(-1, (pairs, -1)) - first.unflatten(-1, (pairs, -1))).sum(-1)
+        difference = second - first
+        logits = difference.reshape(*difference.shape[:2], pairs, -1).sum(-1)
         labels = x.labels.unsqueeze(1).expand_as(logits)
         wrong = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         penalty = self.config.regulariser * self._halves((rewards**2).mean(1), x)

@@ -22,6 +22,7 @@ from torch import Tensor
 from offbench.algorithms.base import Algorithm, Metrics, Networks, Preset, copy, polyak, within
 from offbench.data.scaling import RewardTransform
 from offbench.data.transitions import Batch
+from offbench.nn.expectiles import expectile_loss
 from offbench.nn.mlp import MLP, Initialisation, Parameters
 from offbench.nn.noise import dropout_masks
 from offbench.nn.policies import TanhMeanPolicy
@@ -165,8 +166,3 @@ class IQL(Algorithm):
     def act(self, observations: Float[Tensor, "seeds batch observation"]) -> Float[Tensor, "seeds batch action"]:
         """The mean of the policy, nothing dropped."""
         return self.actor.mean(self.networks["actor"], observations)
-
-
-def expectile_loss(u: Float[Tensor, "*points"], tau: float) -> Float[Tensor, "*points"]:
-    """|tau - 1(u < 0)| u^2, elementwise; its minimiser over a constant shift is the tau-expectile."""
-    return torch.where(u > 0, tau, 1 - tau) * u**2

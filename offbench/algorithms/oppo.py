@@ -105,6 +105,9 @@ class OPPOConfig:
                 )
 
 
+Dropped = dict[str, list[Float[Tensor, "seeds batch _"]] | None]
+
+
 class Stretch(NamedTuple):
     """Stretches of episodes.
 
@@ -128,12 +131,14 @@ class Parts(NamedTuple):
         shown: the states that the policy is shown of them.
         pairs: first segments, then second ones.
         labels: the share by which the second segment of each pair is preferred.
+        dropped: dropout masks of the four passes through a network, by name; None drops nothing.
     """
 
     windows: Stretch
     shown: Float[Tensor, "seeds batch steps observation"]
     pairs: Stretch
     labels: Float[Tensor, "seeds batch"]
+    dropped: Dropped
 
 
 class OPPO(Algorithm):
@@ -213,7 +218,7 @@ class OPPO(Algorithm):
 
     def losses(self, networks: Networks, parts: Parts) -> Metrics:
         """Imitation of windows, and of pairs to move the encoder, with lambda L_triplet and beta L_norm."""
-        c, dropped = self.config, self._masks(parts)
+        c, dropped = self.config, parts.dropped
         codes = self.encode(networks["encoder"], parts.windows, dropped["windows"])
         imitation = self.imitation(networks["decoder"], parts.windows, parts.shown, codes, dropped["imitation"])
         codes = self.encode(networks["encoder"], parts.pairs, dropped["pairs"])
@@ -228,7 +233,7 @@ class OPPO(Algorithm):
 
     def code_losses(self, networks: Networks, parts: Parts) -> Metrics:
         """The triplets of w, codes standing still."""
-        codes = self.encode(self.networks["encoder"], parts.pairs, self._masks(parts)["pairs"]).detach()
+        codes = self.encode(self.networks["encoder"], parts.pairs, parts.dropped["pairs"]).detach()
         return {"code_loss": self._triplets(networks["code"]["w"], codes, parts.labels)}
 
     def _triplets(
@@ -240,10 +245,10 @@ class OPPO(Algorithm):
         first, second = codes.chunk(2, 1)
         return triplets(w, first, second, labels, self.config.margin).mean(-1)
 
-    def _masks(self, parts: Parts) -> dict[str, list[Float[Tensor, "seeds batch _"]] | None]:
+    def _masks(self, windows: Stretch, pairs: Stretch) -> Dropped:
         """Dropout masks of each pass through a network, a function of seed and update alone."""
         rate, found, first = self.config.dropout, dict[str, list[Tensor] | None](), 0
-        for encoding, imitation, x in (("windows", "imitation", parts.windows), ("pairs", "still", parts.pairs)):
+        for encoding, imitation, x in (("windows", "imitation", windows), ("pairs", "still", pairs)):
             batch, steps = x.s.shape[1:3]
             reading = [2 * steps * self.config.embedding, *self.reader.mask_sizes(2 * steps)]
             for name, sizes in ((encoding, reading), (imitation, self.decoder.mask_sizes(steps))):
@@ -267,7 +272,8 @@ class OPPO(Algorithm):
         times = steps + first if c.times == "episode" else torch.arange(taken, device=self.device).expand_as(steps)
         rows = steps.unsqueeze(-1)
         s, a = (x.gather(2, rows.expand(-1, -1, -1, x.shape[-1])) for x in (s, a))
-        return Parts(windows, shown, Stretch(s, a, times, torch.ones_like(s[..., 0])), batch.labels)
+        pairs = Stretch(s, a, times, torch.ones_like(s[..., 0]))
+        return Parts(windows, shown, pairs, batch.labels, self._masks(windows, pairs))
 
     def update(self, batch: ComparedWindowsBatch) -> Metrics:
         """One step of encoder and policy, then one of w with the codes of the new encoder."""

@@ -26,6 +26,7 @@ _DECISIVE = (
     "algorithms/base.py",
     "algorithms/imagined.py",
     "algorithms/soft.py",
+    "algorithms/window.py",
     "evaluation",
     "training",
 )

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offbench.algorithms.base import Sizes
-from offbench.algorithms.iql import IQL, MAX_WEIGHT, IQLConfig, expectile_loss
+from offbench.algorithms.iql import IQL, MAX_WEIGHT, IQLConfig
 from offbench.data.transitions import Batch
 from offbench.errors import OffbenchError
+from offbench.nn.expectiles import expectile_loss
 
 SIZES = Sizes(observation=2, action=1)
 

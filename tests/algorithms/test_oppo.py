@@ -205,7 +205,7 @@ def test_segments_longer_than_the_context_are_read_from_every_place_on():
 
 def test_dropout_has_masks_of_its_own_in_each_pass():
     algorithm = made(dropout=0.5)
-    found = algorithm._masks(algorithm.parts(batch_of(algorithm)))
+    found = algorithm.parts(batch_of(algorithm)).dropped
     flat = {name: torch.cat([mask[:, :6].flatten() for mask in masks]) for name, masks in found.items()}
     for one, other in (("windows", "pairs"), ("imitation", "still")):
         assert flat[one].shape == flat[other].shape
