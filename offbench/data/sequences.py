@@ -150,7 +150,8 @@ class Sequences:
 
     def rows(self, indices: Int[Tensor, "seeds batch"]) -> dict[str, Shaped[Tensor, "seeds batch ..."]]:
         """What the columns hold of these windows, by its name in `SequenceBatch`: at home, and as it is there."""
-        steps, episode, window = self._windows(indices.to(self.home))
+        window, episode = self._windows(indices.to(self.home))
+        steps = torch.minimum(window, self.offsets[episode + 1] - 1)
         return {
             "observations": self.observations[steps + episode],
             "actions": self.actions[steps],
@@ -167,17 +168,17 @@ class Sequences:
 
         What is padded has those of its episode's last step.
         """
-        steps, episode, _ = self._windows(indices)
+        window, episode = self._windows(indices)
+        steps = torch.minimum(window, self.offsets[episode + 1] - 1)
         return steps, steps + episode
 
     def _windows(
         self, indices: Int[Tensor, "seeds batch"]
-    ) -> tuple[Int64[Tensor, ...], Int64[Tensor, ...], Int64[Tensor, ...]]:
-        """Numbers of the steps in windows, of their episodes, and of the steps if episodes did not end."""
+    ) -> tuple[Int64[Tensor, "seeds batch context"], Int64[Tensor, "seeds batch one"]]:
+        """Numbers of the steps in windows, if episodes did not end, and those of the episodes."""
         first = indices.unsqueeze(-1).contiguous()
         episode = torch.searchsorted(self.offsets, first, right=True) - 1
-        window = first + torch.arange(self.context, device=self.home)
-        return torch.minimum(window, self.offsets[episode + 1] - 1), episode, window
+        return first + torch.arange(self.context, device=self.home), episode
 
     def finished(self, rows: Mapping[str, Shaped[Tensor, "seeds batch ..."]]) -> SequenceBatch:
         """The batch of such rows, which are on the device: scaled and in ``dtype``."""
