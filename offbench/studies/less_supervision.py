@@ -191,6 +191,8 @@ def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path
             if name in found:
                 axes.axhline(float(np.mean(returns(found[name]))), color="0.35", linestyle=style, label=name)
         axes.set(xscale="log", xlabel=title, xlim=(0.8 * points[0], 1.25 * points[-1]))
+        axes.set_xticks(points, labels=[f"{point:g}" for point in points])
+        axes.minorticks_off()
         axes.legend(frameon=False, fontsize="x-small")
     panels[0].set_ylabel("Return")
     with atomic(path) as temporary:
