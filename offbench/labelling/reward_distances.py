@@ -30,9 +30,9 @@ _NOTHING = 1e-12  # of the norm before canonicalisation, below which what is lef
 
 
 def starc(
-    one: Float[Array, "states actions states"],
-    two: Float[Array, "states actions states"],
-    transitions: Float[Array, "states actions states"],
+    one: Array,
+    two: Array,
+    transitions: Array,
     discount: float,
     canonicalisation: Canonicalisation = "val",
     norm: Norm = 2,
@@ -40,8 +40,8 @@ def starc(
     """The distance of two rewards, in [0, 1].
 
     Args:
-        one, two: the rewards.
-        transitions: probabilities of next states.
+        one, two: the rewards, (states, actions, states).
+        transitions: probabilities of next states, (states, actions, states).
         discount: in [0, 1).
         canonicalisation: "val" for STARC as its authors recommend it; "epic" for EPIC; "none" compares rewards as they
             are but for their scale.
@@ -60,8 +60,8 @@ def starc(
 
 
 def canonical(
-    reward: Float[Array, "states actions states"],
-    transitions: Float[Array, "states actions states"],
+    reward: Array,
+    transitions: Array,
     discount: float,
     canonicalisation: Canonicalisation = "val",
 ) -> Float64[Array, "states actions *states"]:
