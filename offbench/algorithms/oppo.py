@@ -247,7 +247,8 @@ class OPPO(Algorithm):
 
     def _masks(self, windows: Stretch, pairs: Stretch) -> Dropped:
         """Dropout masks of each pass through a network, a function of seed and update alone."""
-        rate, found, first = self.config.dropout, dict[str, list[Tensor] | None](), 0
+        rate, first = self.config.dropout, 0
+        found: Dropped = {}  # a display: calling the type cannot be compiled
         for encoding, imitation, x in (("windows", "imitation", windows), ("pairs", "still", pairs)):
             batch, steps = x.s.shape[1:3]
             reading = [2 * steps * self.config.embedding, *self.reader.mask_sizes(2 * steps)]
