@@ -27,6 +27,7 @@ from offbench.algorithms.base import Algorithm, Metrics, Networks, View, copy, p
 from offbench.data.partial_views import Compared, ComparedBatch
 from offbench.data.preferences import Preferences
 from offbench.errors import OffbenchError
+from offbench.nn.bradley_terry import cross_entropies
 from offbench.nn.expectiles import expectile_loss
 from offbench.nn.mlp import MLP
 from offbench.nn.noise import uniform
@@ -134,8 +135,7 @@ class IPL(Algorithm):
         # R = sum of r over the segment
         difference = second - first
         logits = difference.reshape(*difference.shape[:2], pairs, -1).sum(-1)
-        labels = x.labels.unsqueeze(1).expand_as(logits)
-        wrong = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        wrong = cross_entropies(logits, x.labels.unsqueeze(1))
         penalty = self.config.regulariser * self._halves((rewards**2).mean(1), x)
         return {"preference_loss": wrong.mean((1, 2)), "reward_penalty": penalty}
 

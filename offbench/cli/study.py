@@ -231,6 +231,27 @@ def preferences(
     _told(study.write_page(records, output))
 
 
+def labels(*, output: Path = Path("runs/labels"), page_only: bool = False, only: tuple[str, ...] = ()) -> None:
+    """Show what learners take labels to say: by return, by regret, by factors, and with a quarter of them wrong.
+
+    The same command goes on where it was interrupted. It takes half an hour of one core.
+
+    Examples:
+        offbench study labels --output runs/labels
+
+    Args:
+        output: Folder of the labels, the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
+    """
+    from offbench.studies import labels as study
+
+    if not page_only:
+        output.mkdir(parents=True, exist_ok=True)
+        study.write_labels(output, _say)
+    _compare(study.comparison(output), output, page_only, only)
+
+
 def _compare(
     comparison: Comparison,
     output: Path,
@@ -294,6 +315,7 @@ commands: dict[str, Callable[..., Any]] = {
     "coverage": coverage,
     "dynamics": dynamics,
     "edge-of-reach": edge_of_reach,
+    "labels": labels,
     "less-supervision": less_supervision,
     "penalties": penalties,
     "preferences": preferences,

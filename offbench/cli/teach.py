@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from offbench.errors import OffbenchError
-
-_PAIRS = re.compile(r"([1-9]\d{0,7})x([1-9]\d{0,5})")
 
 
 def teach(
@@ -61,14 +58,15 @@ def teach(
     from offbench.basis.plain import plain
     from offbench.catalog.progress import shown
     from offbench.cli.data_sources import whole
+    from offbench.data.supervision import pairs_and_steps
     from offbench.environments.own_tasks import chosen_task
     from offbench.formats import preferences as files
     from offbench.labelling.asking import ask
     from offbench.labelling.pictured import Pictured
     from offbench.labelling.transports import Command, Endpoint, Patience
 
-    match = _PAIRS.fullmatch(pairs)
-    if match is None:
+    asked = pairs_and_steps(pairs)
+    if asked is None:
         raise OffbenchError(f"--pairs {pairs} is not PAIRSxSTEPS; 100x50 would be right")
     if (endpoint is None) == (command is None):
         raise OffbenchError("name one teacher: either --endpoint URL or --command PROGRAM")
@@ -83,7 +81,7 @@ def teach(
     if chosen is None:
         raise OffbenchError(f"the task that {dataset} comes from is not known; name it with --task")
     teacher = Pictured(transport, prompt, chosen_task(chosen), frames, size, Patience(tries), name)
-    count, length = int(match[1]), int(match[2])
+    count, length = asked
     with shown("labels", "pairs") as tell:
         labelled = ask(data, teacher, count, length, seed, book, tell=tell)
     files.save(labelled, output)

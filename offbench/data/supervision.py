@@ -211,9 +211,15 @@ def hide_rewards(trajectories: Trajectories) -> Trajectories:
     return replace(_renamed(trajectories, "rewards=none", "rewards were hidden"), rewards=None, extras=extras)
 
 
+def pairs_and_steps(text: str) -> tuple[int, int] | None:
+    """How many pairs and how long their segments are, as ``500x50`` says it; None where it says nothing of the kind."""
+    match = _COMPARED.fullmatch(text)
+    return None if match is None else (int(match["pairs"]), int(match["length"]))
+
+
 def _compared(trajectories: Trajectories, query: str, settings: dict[str, str]) -> PreferenceData:
-    match = _COMPARED.fullmatch(settings.get("preferences", ""))
-    if match is None:
+    asked = pairs_and_steps(settings.get("preferences", ""))
+    if asked is None:
         raise OffbenchError(f"the split {query!r} needs preferences=PAIRSxSTEPS, preferences=500x50 for example")
     if "actions" in settings or "rewards" in settings:
         raise OffbenchError(f"the split {query!r} has preferences, beside which nothing else is hidden")
@@ -221,7 +227,7 @@ def _compared(trajectories: Trajectories, query: str, settings: dict[str, str]) 
     if ties != "none" and not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", ties):
         raise OffbenchError(f"ties of a split are {ties!r}; a number such as 5, or none, would be right")
     level = None if ties == "none" else float(ties)
-    return compare(trajectories, int(match["pairs"]), int(match["length"]), level, _seed(settings.get("seed", "0")))
+    return compare(trajectories, *asked, level, _seed(settings.get("seed", "0")))
 
 
 # -------------------------------------------------------------------- parts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.basis.code import DYNAMICS, package_digest
-from offbench.basis.files import cache_folder, clear_unfinished
-from offbench.basis.locks import locked
+from offbench.basis.files import cache_folder
+from offbench.basis.kept import read_or_made
 from offbench.basis.tensors import map_tensors, write_tensors
 from offbench.data.transitions import Transitions
 from offbench.dynamics.fitting import DynamicsConfig, Fitted, Say, described, fit
-from offbench.errors import DataError, UnwritableError
+from offbench.errors import DataError
 from offbench.nn.mlp import Parameters
 
 KIND, VERSION = "offbench-dynamics", "1"
@@ -47,24 +46,15 @@ def fitted(
         OffbenchError: they cannot be fitted.
     """
     paths = {seed: path_of(view, config, seed, gradients) for seed in seeds}
-    with ExitStack() as held:
-        for _, path in sorted(paths.items()):  # in one order, so that no two processes wait for each other
-            with suppress(OSError):  # a folder that cannot be written to; what it holds can still be read
-                path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(path.with_suffix(".lock")))
-                clear_unfinished(path)
-        known = {seed: found for seed, path in paths.items() if (found := read(path)) is not None}
-        missing = [seed for seed in paths if seed not in known]
-        if known:
-            say(f"dynamics: seeds {_listed(known)} lie in {cache_folder() / 'dynamics'}")
-        if missing:
-            made = fit(view, config, missing, say, gradients)
-            for row, seed in enumerate(missing):
-                known[seed] = _seed_of(made, row)
-                try:
-                    _write(paths[seed], known[seed], view, config, seed)
-                except UnwritableError as error:
-                    say(f"dynamics: seed {seed} is not kept for the next run: {error}")
+
+    def make(missing: Sequence[int]) -> list[Fitted]:
+        made = fit(view, config, missing, say, gradients)
+        return [_seed_of(made, row) for row in range(len(missing))]
+
+    def write(seed: int, one: Fitted) -> None:
+        _write(paths[seed], one, view, config, seed)
+
+    known = read_or_made("dynamics", paths, read, make, write, say)
     parts = [known[seed] for seed in seeds]
     return Fitted(
         {name: torch.cat([part.parameters[name].to(view.device) for part in parts]) for name in parts[0].parameters},
@@ -118,7 +108,3 @@ def _seed_of(made: Fitted, row: int) -> Fitted:
     parameters = {name: value[row : row + 1] for name, value in made.parameters.items()}
     seconds = made.seconds / len(made.epochs)
     return Fitted(parameters, made.errors[row : row + 1].cpu(), made.epochs[row : row + 1].cpu(), seconds)
-
-
-def _listed(seeds: dict[int, Fitted]) -> str:
-    return ", ".join(map(str, sorted(seeds)))

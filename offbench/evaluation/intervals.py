@@ -79,10 +79,13 @@ def bootstrap_t(scores: Float64[Array, "*sets seeds"], level: float = 0.95, repe
     squares = scores**2 @ weights.T
     centre = scores.mean(axis=-1, keepdims=True)
     variance = np.clip(squares - means**2, 0.0, None)
-    # What is left of rounding where all drawn scores are equal is no spread.
-    variance[variance < 1e-12 * np.abs(scores).max(axis=-1, keepdims=True) ** 2] = 0.0
+    distance = means - centre
+    # What is left of rounding where all drawn scores are equal is no spread, and where all scores are, no distance.
+    largest = np.abs(scores).max(axis=-1, keepdims=True)
+    variance[variance < 1e-12 * largest**2] = 0.0
+    distance[np.abs(distance) < 1e-9 * largest] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.nan_to_num((means - centre) / np.sqrt(variance / (seeds - 1)), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        t = np.nan_to_num(distance / np.sqrt(variance / (seeds - 1)), nan=0.0, posinf=np.inf, neginf=-np.inf)
     t = np.sort(t, axis=-1)
     error = scores.std(axis=-1, ddof=1) / math.sqrt(seeds)
     low, high = (np.take(t, round(place * (repetitions - 1)), axis=-1) for place in (0.5 - level / 2, 0.5 + level / 2))

@@ -33,6 +33,7 @@ from offbench.data.segments import Segments
 from offbench.errors import OffbenchError
 from offbench.labelling.rated import Scale, raters_of
 from offbench.nn.adam import Adam
+from offbench.nn.bradley_terry import cross_entropies
 from offbench.nn.gradients import Networks, gradients
 from offbench.nn.mlp import MLP, Parameters
 from offbench.nn.random import stream
@@ -208,7 +209,7 @@ def losses(
     if kind == "hinge":
         return labels * smooth_hinge(margin) + (1 - labels) * smooth_hinge(-margin)
     logits = scale.clamp(max=_MOST_SCALE).exp().unsqueeze(1) * margin
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return cross_entropies(logits, labels)
 
 
 def _loss(

@@ -21,10 +21,10 @@ from offbench.basis.shapes import Array
 from offbench.data.preferences import Preferences
 from offbench.data.scaling import STATE_EPSILON
 from offbench.errors import DataError, OffbenchError
-from offbench.labelling.bradley_terry import cross_entropies
 from offbench.labelling.reward_models import NAME, Compared, RewardConfig, described, differences, initial, room
 from offbench.labelling.store import Fitted, Say, stored
 from offbench.nn.adam import Adam, Schedule
+from offbench.nn.bradley_terry import cross_entropies
 from offbench.nn.gradients import gradient
 from offbench.nn.mlp import Parameters
 from offbench.nn.noise import dropout_masks

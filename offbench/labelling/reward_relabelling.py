@@ -19,11 +19,11 @@ from offbench.data.preference_data import PreferenceData
 from offbench.data.preferences import Preferences
 from offbench.data.scaling import ActionRange
 from offbench.data.trajectories import Trajectories
-from offbench.labelling.bradley_terry import accuracies, cross_entropies
 from offbench.labelling.reward_fitting import fitted, padded, parted
 from offbench.labelling.reward_labels import LabelConfig, labels, rewards, told
 from offbench.labelling.reward_models import NAME, Compared, RewardConfig, described
 from offbench.labelling.store import Say
+from offbench.nn.bradley_terry import accuracies, cross_entropies
 from offbench.nn.mlp import Parameters
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from offbench.basis.code import LABELLING, package_digest
-from offbench.basis.files import cache_folder, clear_unfinished
-from offbench.basis.locks import locked
+from offbench.basis.files import cache_folder
+from offbench.basis.kept import read_or_made
 from offbench.basis.tensors import map_tensors, write_tensors
-from offbench.errors import DataError, UnwritableError
+from offbench.errors import DataError
 from offbench.nn.mlp import Parameters
 
 KIND, VERSION = "offbench-labelling-model", "1"
@@ -58,24 +57,12 @@ def stored(
     What cannot be written to the cache folder is used all the same, and ``say`` hears of it.
     """
     paths = {seed: path_of(name, facts, seed) for seed in seeds}
-    with ExitStack() as held:
-        for _, path in sorted(paths.items()):  # in one order, so that no two processes wait for each other
-            with suppress(OSError):  # a folder that cannot be written to; what it holds can still be read
-                path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(path.with_suffix(".lock")))
-                clear_unfinished(path)
-        known = {seed: found for seed, path in paths.items() if (found := read(path)) is not None}
-        missing = [seed for seed in paths if seed not in known]
-        if known:
-            say(f"{name}: seeds {', '.join(map(str, sorted(known)))} lie in {paths[seeds[0]].parent}")
-        if missing:
-            made = fit(missing)
-            for row, seed in enumerate(missing):
-                known[seed] = _seed_of(made, row, len(missing))
-                try:
-                    _write(paths[seed], known[seed], facts, seed)
-                except UnwritableError as error:
-                    say(f"{name}: seed {seed} is not kept for the next run: {error}")
+
+    def make(missing: Sequence[int]) -> list[Fitted]:
+        made = fit(missing)
+        return [_seed_of(made, row, len(missing)) for row in range(len(missing))]
+
+    known = read_or_made(name, paths, read, make, lambda seed, one: _write(paths[seed], one, facts, seed), say)
     parts = [known[seed] for seed in seeds]
     return Fitted(
         {key: torch.cat([part.parameters[key] for part in parts]) for key in parts[0].parameters},

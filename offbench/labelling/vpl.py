@@ -34,6 +34,7 @@ from offbench.data.segments import Segments
 from offbench.errors import DataError, OffbenchError
 from offbench.labelling.rated import Scale, draw_sets, table_of
 from offbench.nn.adam import Adam
+from offbench.nn.bradley_terry import cross_entropies
 from offbench.nn.gradients import Networks, gradients
 from offbench.nn.mlp import MLP, Parameters, full_precision_linear
 from offbench.nn.random import stream
@@ -213,7 +214,7 @@ def losses(
         _rewarded(networks.reward, parameters["reward"], side, wanted).sum(-1) for side in (batch.first, batch.second)
     ]
     logits = sums[1] - sums[0]
-    return torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none"), kl
+    return cross_entropies(logits, batch.labels), kl
 
 
 def encoded(

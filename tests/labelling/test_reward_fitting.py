@@ -8,11 +8,11 @@ import torch
 from preference_cases import compared, judged, linear, unplaced
 
 from offbench.errors import DataError, OffbenchError
-from offbench.labelling.bradley_terry import cross_entropies
 from offbench.labelling.reward_fitting import fit, fitted, parted, warm_up_cosine
 from offbench.labelling.reward_labels import rewards
 from offbench.labelling.reward_models import Compared, RewardConfig
 from offbench.labelling.reward_relabelling import held_out_quality
+from offbench.nn.bradley_terry import cross_entropies
 
 DATA = compared()
 SMALL = {

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from offbench.labelling.bradley_terry import accuracies, cross_entropies
+from offbench.nn.bradley_terry import accuracies, cross_entropies
 
 DIFFERENCES = torch.tensor([-30.0, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0], dtype=torch.float64)
 
