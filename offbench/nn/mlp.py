@@ -87,16 +87,18 @@ class MLP:
     def __call__(
         self,
         parameters: Parameters,
-        inputs: Float[Tensor, "seeds batch inputs"],
+        inputs: Float[Tensor, "seeds *given batch inputs"],
         masks: Sequence[Float[Tensor, "seeds batch _"]] | None = None,
     ) -> Float[Tensor, "seeds *members batch outputs"]:
-        """What the network makes of ``inputs``; an ensemble shows them to each of its members.
+        """What the network makes of ``inputs``; an ensemble shows them to each of its members, or to each its own.
+
+        ``inputs`` have an axis of members where each member has its own.
 
         masks: one a hidden layer, as ``dropout_masks`` makes them; None drops nothing.
         """
         last = len(self.hidden)
         x = inputs
-        if self.members is not None:
+        if self.members is not None and x.dim() == 3:
             x = x.unsqueeze(1).expand(-1, self.members, -1, -1)
         for layer in range(last + 1):
             weight, bias = parameters[f"layer{layer}.weight"], parameters[f"layer{layer}.bias"]

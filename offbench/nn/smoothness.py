@@ -8,8 +8,6 @@ single model does where the value is smoothed outright. The equations are as rem
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -38,10 +36,8 @@ def adversarial_change(
         _, gradients = critic.with_input_gradient(parameters, pairs, first=0)
         steps = radius.unsqueeze(1) * gradients[..., :size].sign()  # (seeds, members, batch, observation)
         moved = pairs.unsqueeze(1) + torch.nn.functional.pad(steps, (0, actions.shape[-1]))
-    # Each member has moved elsewhere: to one that is shown its own inputs, all of them are networks of as many seeds.
-    alone = {name: value.flatten(0, 1) for name, value in parameters.items()}
-    near, far = critic(parameters, pairs), replace(critic, members=None)(alone, moved.flatten(0, 1))
-    return (far.view_as(near) - near)[..., 0] ** 2
+    near, far = critic(parameters, pairs), critic(parameters, moved)  # each member has moved elsewhere
+    return (far - near)[..., 0] ** 2
 
 
 def spectral_norm(

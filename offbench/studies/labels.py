@@ -49,6 +49,7 @@ _OPPO: Mapping[str, Any] = {
     "warmup": 50, "batch_size": 32,
 }  # fmt: skip
 _IQL = "iql,hidden=[64,64],learning_rate=0.001"
+_LONGER = 6000  # updates of IQL, whose policy waits for its values: after 2,000 it is behind cloning
 
 
 def comparison(output: Path) -> Comparison:
@@ -59,12 +60,13 @@ def comparison(output: Path) -> Comparison:
         return f"labels={output / name}.offbench"
 
     def ensemble(name: str, aggregate: str) -> Method:
-        settings = {"learner": _IQL, "members": 5, "aggregate": aggregate}
+        settings = {"learner": _IQL, "members": 5, "aggregate": aggregate, "steps": _LONGER}
         return Method(f"IQL, wrong labels, {name}", "reward_model", settings, split=of("wrong"))
 
+    one = {"learner": _IQL, "steps": _LONGER}
     methods = (
         Method("BC, all actions", "bc", _SIZES),
-        Method("IQL, true rewards", "iql", {"hidden": (64, 64), "learning_rate": 1e-3}),
+        Method("IQL, true rewards", "iql", {"hidden": (64, 64), "learning_rate": 1e-3, "steps": _LONGER}),
         Method("IPL", "ipl", {**_SIZES, "normalise_states": True, "segment_steps": 26}, split=by_return),
         Method("SFT", "cpl", {**_CLONES, "objective": "sft"}, split=by_return),
         Method("CPL", "cpl", _CLONES, split=by_return),
@@ -77,9 +79,9 @@ def comparison(output: Path) -> Comparison:
         ),
         Method("CPL, labels by regret", "cpl", _CLONES, split=of("regret")),
         Method("OPPO", "oppo", _OPPO, split=by_return),
-        Method("IQL, HERON's labels", "reward_model", {"learner": _IQL}, split=of("heron")),
-        Method("IQL, HERON's labels in reverse order", "reward_model", {"learner": _IQL}, split=of("heron-reversed")),
-        Method("IQL, wrong labels, one model", "reward_model", {"learner": _IQL}, split=of("wrong")),
+        Method("IQL, HERON's labels", "reward_model", one, split=of("heron")),
+        Method("IQL, HERON's labels in reverse order", "reward_model", one, split=of("heron-reversed")),
+        Method("IQL, wrong labels, one model", "reward_model", one, split=of("wrong")),
         ensemble("mean of 5", "mean"),
         ensemble("UWO of 5", "uwo"),
         ensemble("WCO of 5", "wco"),

@@ -25,6 +25,16 @@ def test_equals_torch_modules_seed_by_seed_and_member_by_member():
             torch.testing.assert_close(out[seed, member], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_members_that_are_shown_inputs_of_their_own_make_of_them_what_each_alone_would():
+    mlp = MLP(5, (7, 6), 2, members=3)
+    parameters = mlp.initialise([4, 9], "critic")
+    x = torch.randn(2, 3, 11, 5, dtype=torch.float64)
+    out = mlp(parameters, x)
+    assert out.shape == (2, 3, 11, 2)
+    for member in range(3):
+        torch.testing.assert_close(out[:, member], mlp(parameters, x[:, member])[:, member], rtol=1e-12, atol=1e-12)
+
+
 def test_a_seed_is_initialised_alike_alone_and_among_others():
     mlp = MLP(4, (8,), 1, members=2)
     together, alone = mlp.initialise([0, 3, 5], "q"), mlp.initialise([3], "q")
