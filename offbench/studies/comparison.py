@@ -247,6 +247,9 @@ def _interval(values: Sequence[float]) -> str:
     return mean if interval is None else f"{mean} [{interval[0]:.1f}, {interval[1]:.1f}]"
 
 
+COLOURS, DASHES = 8, ("-", "--", "-.")  # more colours than these are not told apart
+
+
 def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path: Path) -> Path:
     """Mean return over updates, a line a method, with the interval over seeds; dotted: the best return of the data.
 
@@ -262,14 +265,17 @@ def _draw(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], path
 
     sns.set_theme(context="paper", style="whitegrid", rc=STYLE)  # type: ignore[no-untyped-call]
     figure, axes = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
-    palette = sns.color_palette("husl", len(found))  # type: ignore[no-untyped-call]
+    palette = sns.color_palette("colorblind", COLOURS)  # type: ignore[no-untyped-call]
     ends: list[float] = []
-    for colour, (name, records) in zip(palette, found.items(), strict=True):
+    for place, (name, records) in enumerate(found.items()):
+        colour, dashes = palette[place % COLOURS], DASHES[place // COLOURS % len(DASHES)]
         steps = [evaluation.step for evaluation in records[0].evaluations]
         values = np.array([[np.mean(one.returns) for one in record.evaluations] for record in records])
-        axes.plot(steps, values.mean(0), color=colour, label=name)
+        axes.plot(steps, values.mean(0), color=colour, linestyle=dashes, label=name)
         bands = [student_interval(column) or (np.nan, np.nan) for column in values.T]
-        axes.fill_between(steps, *np.array(bands).T, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(
+            steps, *np.array(bands).T, color=colour, alpha=0.15 if len(found) <= COLOURS else 0.07, linewidth=0
+        )
         ends += [values.min(), values.max()]
     best = float(np.max(offbench.load(comparison.dataset).returns))
     margin = 0.05 * (max(*ends, best) - min(ends))
