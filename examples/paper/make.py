@@ -70,21 +70,31 @@ def make(output: Path) -> Path:
             "making the paper needs pdflatex; apt-get install texlive-latex-base texlive-latex-recommended"
         )
     output.mkdir(parents=True, exist_ok=True)
+    write_parts(output)
+    if output != HERE:
+        shutil.copy(HERE / "paper.tex", output / "paper.tex")
+    for _ in range(2):  # the second time with the numbers of references
+        _latex(output)
+    return output / "paper.pdf"
+
+
+def write_parts(output: Path) -> None:
+    """The table, the figures and the numbers of the text, of the methods that the text is about.
+
+    Raises:
+        OffbenchError: a command failed.
+    """
+    told = [str(TEN_SEEDS / folder) for folder in FOLDERS.values()]  # the study goes on, and the text does not
     for arguments in (
-        ["table", str(TEN_SEEDS), str(DEMO), "--format", "latex", "--output", str(output / "table.tex")],
-        ["curves", str(TEN_SEEDS), "--size", "one-column", "--output", str(output / "curves.pdf")],
-        ["figure", "improvement", str(TEN_SEEDS), "--size", "one-column", "--output", str(output / "improvement.pdf")],
+        ["table", *told, str(DEMO), "--format", "latex", "--output", str(output / "table.tex")],
+        ["curves", *told, "--size", "one-column", "--output", str(output / "curves.pdf")],
+        ["figure", "improvement", *told, "--size", "one-column", "--output", str(output / "improvement.pdf")],
     ):
         if run(["report", *arguments]):
             raise OffbenchError(f"offbench report {' '.join(arguments)} failed")
     _spread(output / "table.tex")
     lines = [rf"\newcommand{{\{name}}}{{{value}}}" for name, value in macros().items()]
     (output / "numbers.tex").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if output != HERE:
-        shutil.copy(HERE / "paper.tex", output / "paper.tex")
-    for _ in range(2):  # the second time with the numbers of references
-        _latex(output)
-    return output / "paper.pdf"
 
 
 def _spread(path: Path) -> None:

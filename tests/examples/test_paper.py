@@ -23,6 +23,15 @@ def test_every_number_of_the_text_comes_from_the_records() -> None:
     assert (made["BCAbove"], made["BestAbove"], made["Seeds"]) == ("0", "0", "10")
 
 
+def test_table_and_figures_show_the_methods_that_the_text_names_and_no_others(tmp_path: Path) -> None:
+    MAKE["write_parts"](tmp_path)
+    head = next(line for line in (tmp_path / "table.tex").read_text().splitlines() if line.startswith("Dataset"))
+    assert head.rstrip(" \\").split(" & ")[1:] == ["10\\% BC", "BC", "IQL"]
+    shown = (tmp_path / "curves.csv").read_text() + (tmp_path / "improvement.csv").read_text()
+    assert "iql" in shown
+    assert "edac" not in shown
+
+
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(OffbenchError, match="needs pdflatex"):
