@@ -252,6 +252,26 @@ def labels(*, output: Path = Path("runs/labels"), page_only: bool = False, only:
     _compare(study.comparison(output), output, page_only, only)
 
 
+def value_pretraining(
+    *, output: Path = Path("runs/value-pretraining"), page_only: bool = False, only: tuple[str, ...] = ()
+) -> None:
+    """Show what values learned without actions are worth to IQL with few: features phi(s), states, random features.
+
+    The same command goes on where it was interrupted. It takes half an hour of one core.
+
+    Examples:
+        offbench study value-pretraining --output runs/value-pretraining
+
+    Args:
+        output: Folder of the runs and the page.
+        page_only: Rebuild the page from the records that are there.
+        only: Names of methods; the others are left for another time, or another process.
+    """
+    from offbench.studies.value_pretraining import comparison
+
+    _compare(comparison(), output, page_only, only)
+
+
 def _compare(
     comparison: Comparison,
     output: Path,
@@ -321,4 +341,5 @@ commands: dict[str, Callable[..., Any]] = {
     "preferences": preferences,
     "stitching": stitching,
     "true-dynamics": true_dynamics,
+    "value-pretraining": value_pretraining,
 }
