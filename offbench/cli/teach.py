@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from offbench.errors import OffbenchError
+
+if TYPE_CHECKING:
+    from offbench.data.preferences import Preferences
 
 
 def teach(
@@ -85,13 +88,18 @@ def teach(
     with shown("labels", "pairs") as tell:
         labelled = ask(data, teacher, count, length, seed, book, tell=tell)
     files.save(labelled, output)
-    first, second, ties = (int((labelled.labels == share).sum()) for share in (0, 1, 0.5))
-    print(
-        f"{count} pairs of {length} steps of {plain(dataset)}: the first {first} times, the second {second} times, "
-        f"{ties} ties; {labelled.provenance.notes[-1].rpartition('; ')[2]}"
-    )
+    _tell(labelled, plain(dataset))
     print(f"written: {plain(output)}; answers with reasons in {plain(book)}")
     print(f'to learn from them: offbench train ALGORITHM "{plain(dataset)}?labels={plain(output)}"')
+
+
+def _tell(labelled: Preferences, dataset: str) -> None:
+    """How often each side was preferred, and who said so."""
+    first, second, ties = (int((labelled.labels == share).sum()) for share in (0, 1, 0.5))
+    print(
+        f"{len(labelled)} pairs of {labelled.length} steps of {dataset}: the first {first} times, the second {second} "
+        f"times, {ties} ties; {labelled.provenance.notes[-1].rpartition('; ')[2]}"
+    )
 
 
 def run(argv: list[str]) -> int:
