@@ -77,7 +77,8 @@ def test_runs_of_a_sweep_that_is_killed_a_hundred_times_are_those_of_one_that_is
                     kills += 1
                     deadline = time.monotonic() + chance.uniform(0.5, 8)
             _, said = sweep.communicate()
-            assert sweep.returncode in (0, -9), said.decode()
+            # A run whose processes were hit three times in a row is given up until the next start.
+            assert sweep.returncode in (0, -9) or b"was ended by SIGKILL" in said, said.decode()
         assert sorted(map(str, map(results, todo))) == expected
         assert {each.kind for each in standings(Sweep.read(folder))} == {"done"}
         assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
