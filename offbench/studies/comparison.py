@@ -180,13 +180,14 @@ def text(comparison: Comparison, found: Mapping[str, Sequence[RunRecord]], outpu
     data = offbench.load(comparison.dataset)
     best = float(np.max(data.returns))
     one = next(iter(found.values()))[0]
+    but = ", or as many as their flags say," if any("steps" in each.settings for each in comparison.methods) else ","
     lines = [
         f"# {comparison.title}",
         "",
         comparison.text,
         "",
         f"`{comparison.dataset}`: {len(data.returns):,} episodes, returns {np.mean(data.returns):.1f} on average, "
-        f"{best:.1f} at best. {comparison.steps:,} updates each, seeds "
+        f"{best:.1f} at best. {comparison.steps:,} updates each{but} seeds "
         f"{', '.join(map(str, comparison.seeds))}, {comparison.episodes} episodes an evaluation. Means over seeds of "
         f"the last evaluation (return, score) and of the last {RECENT}, [95% interval of the mean over seeds, Student "
         "t].",

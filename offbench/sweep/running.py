@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from offbench.basis.code import package_digest
+from offbench.basis.files import clear_unfinished
 from offbench.basis.locks import locked
 from offbench.basis.streams import tell
 from offbench.errors import OffbenchError
 from offbench.sweep.board import Board
 from offbench.sweep.job import Job
 from offbench.sweep.local import Listener
-from offbench.sweep.state import LOCK, Sweep
+from offbench.sweep.state import FILE, LOCK, Sweep
 
 Engine = Callable[[Sequence[Job], Listener], None]  # makes runs, and tells the listener what becomes of them
 _PATIENCE = 1.0  # seconds; ``sweep status`` holds the lock for the time of a look
@@ -89,6 +90,7 @@ def claimed(folder: Path) -> Iterator[None]:
     while True:
         try:
             with locked(folder / LOCK, wait=False):
+                clear_unfinished(folder / FILE)
                 yield
                 return
         except BlockingIOError as error:

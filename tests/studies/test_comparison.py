@@ -1,12 +1,14 @@
 """Methods side by side: runs that are gone on with, and a page that is made of their records."""
 
+from pathlib import Path
+
 import pytest
 from studies_with_few_runs import of
 
 import offbench
 from offbench.algorithms import registry
 from offbench.errors import OffbenchError
-from offbench.studies import penalties, stitching, true_dynamics
+from offbench.studies import labels, less_supervision, penalties, stitching, true_dynamics
 from offbench.studies.comparison import Method, play, some, write_page
 from offbench.training.options import parted
 
@@ -25,6 +27,7 @@ def test_a_study_goes_on_where_it_was_and_its_page_is_made_of_its_records(tmp_pa
     text = page.read_text()
     assert "| 10% BC, wide |" in text
     assert "`top_fraction=0.1`" in text
+    assert "updates each, seeds" in text
     assert text.count("`hidden=(8, 8)`") == 1  # what all have is said once
     assert "- DT: too slow" in text
     assert "- IQL: " in text
@@ -60,19 +63,28 @@ def test_some_methods_are_trained_alone_and_the_failures_of_others_are_kept(tmp_
         some(study, ["DT"])
 
 
+def test_a_page_says_where_methods_have_numbers_of_updates_of_their_own(tmp_path) -> None:
+    study = of((Method("BC", "bc"), Method("BC, longer", "bc", {"steps": 7})))
+    play(study, tmp_path, lambda line: None)
+    text = write_page(study, tmp_path)[0].read_text()
+    assert "updates each, or as many as their flags say, seeds" in text
+    assert "- BC, longer: `steps=7`" in text
+
+
 def test_a_folder_without_records_is_refused(tmp_path) -> None:
     with pytest.raises(OffbenchError, match="holds no record of this study"):
         write_page(of((Method("BC", "bc"),)), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("study", "budget"),
+    ("study", "chosen"),
     [(study, budget) for study in (stitching, penalties, true_dynamics) for budget in ("small", "full")]
-    + [(true_dynamics, "medium")],
+    + [(true_dynamics, "medium"), *((less_supervision, budget) for budget in ("small", "medium", "full"))]
+    + [(labels, Path("labels"))],
 )
-def test_every_method_takes_its_settings(study, budget) -> None:
+def test_every_method_takes_its_settings(study, chosen) -> None:
     """A study that fails at its ninth method has cost an hour."""
-    comparison = study.comparison(budget)
+    comparison = study.comparison(chosen)
     folders = [method.folder for method in comparison.methods]
     assert len(set(folders)) == len(folders)
     for method in comparison.methods:

@@ -12,11 +12,20 @@ from offbench.errors import OffbenchError
 from offbench.sweep.board import summary, table
 from offbench.sweep.job import Job
 from offbench.sweep.running import claimed
-from offbench.sweep.state import Standing, Sweep, counts, is_alive, remaining, seconds_left, standings
+from offbench.sweep.state import FILE, Standing, Sweep, counts, is_alive, remaining, seconds_left, standings
 
 
 def job(name, dataset, steps):
     return Job(method(name), dataset, "", {"steps": steps, "seeds": 2})
+
+
+def test_what_a_killed_sweep_left_of_its_file_goes_with_the_next_start(tmp_path):
+    Sweep(tmp_path, []).write()
+    left = tmp_path / f".{FILE}.pn4s9q0z.part"
+    left.write_text('{"schema_ver')
+    with claimed(tmp_path):
+        assert not left.exists()
+    assert Sweep.read(tmp_path).jobs == []
 
 
 def test_time_that_is_left_goes_by_the_nearest_runs():

@@ -79,6 +79,8 @@ def test_runs_of_a_sweep_that_is_killed_a_hundred_times_are_those_of_one_that_is
                     deadline = time.monotonic() + chance.uniform(0.5, 8)
             _, said = sweep.communicate()
             assert sweep.returncode in (0, -9), said.decode()
+        # All may be done where the last word of a sweep was cut short; the next start runs nothing and leaves nothing.
+        assert started(tmp_path / "plan.toml", folder).wait() == 0
         assert sorted(map(str, map(results, todo))) == expected
         assert {each.kind for each in standings(Sweep.read(folder))} == {"done"}
         assert not [path for path in folder.rglob("*") if path.name.endswith(".part")]
