@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import torch
+from torch import Tensor
 
 from offbench.basis.files import cache_folder
 from offbench.errors import OffbenchError
 
 Compile = Literal["auto", "always", "never"]
 Function = TypeVar("Function", bound=Callable[..., object])
+
+# A graph as one file of C++, what calls its kernels included: with a file a kernel, compilers spend most of their time
+# on the headers of each. Few files do not earn what compiling headers beforehand takes, 150 MB on the disk included.
+WHOLE = {"cpp_wrapper": True, "cpp_cache_precompile_headers": False}
 
 
 def compiler() -> str | None:
@@ -44,8 +49,8 @@ def can_compile(mode: Compile, device: torch.device) -> bool:
     return mode != "never" and available
 
 
-def compiled(function: Function) -> Function:
-    """``function``, compiled whole at its first call; the code is kept in the cache folder."""
+def compiled(function: Function, device: torch.device) -> Function:
+    """``function`` of tensors on ``device``, compiled whole at its first call; the code is kept in the cache folder."""
     _keep_compiled_code()
     # Products are in float32 on purpose; torch would have every user told that they could be coarser.
     warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
@@ -54,8 +59,20 @@ def compiled(function: Function) -> Function:
     # Here alone: it imports the compiler.
     from offbench.basis.products import REPLACE, replaced_here
 
-    options: dict[str, Any] | None = {"post_grad_custom_post_pass": REPLACE} if replaced_here() else None
-    return cast(Function, torch.compile(function, fullgraph=True, options=options))
+    options: dict[str, Any] = {"post_grad_custom_post_pass": REPLACE} if replaced_here() else {}
+    if device.type == "cpu":
+        options |= WHOLE
+    # Sizes are those of one configuration, so that a run does not depend on what its process compiled before it.
+    return cast(Function, torch.compile(function, fullgraph=True, dynamic=False, options=options or None))
+
+
+def any_length(column: Tensor) -> None:
+    """Let a column of data have any number of rows in compiled code, so that one code serves all data alike.
+
+    On a CPU, where many runs are compiled; with a GPU it was not measured.
+    """
+    if column.device.type == "cpu":
+        torch._dynamo.maybe_mark_dynamic(column, 0)
 
 
 def keep_memory() -> None:
@@ -77,14 +94,15 @@ def compiled_folder() -> Path:
     """Where code is kept that this machine compiled.
 
     Torch's own key of a graph holds the graph, torch's version and the kind of vector unit; the code is made for the
-    very processor, by the very compiler. A home folder that several machines share has a folder for each of them.
+    very processor, by the very compiler. A home folder that several machines share has a folder for each of them, and
+    each way to compile has one, so that what an older offbench says of its code is not believed of this one's.
     """
     return cache_folder() / "compiled" / _machine_key()
 
 
 @cache
 def _machine_key() -> str:
-    parts = [torch.__version__, sys.version, platform.machine(), _processor_flags(), _compiler_version()]
+    parts = [torch.__version__, sys.version, platform.machine(), _processor_flags(), _compiler_version(), str(WHOLE)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

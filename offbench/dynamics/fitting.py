@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from offbench.basis.compiler import Compile, can_compile, compiled
+from offbench.basis.compiler import Compile, any_length, can_compile, compiled
 from offbench.basis.replay import Replayed
 from offbench.basis.shapes import Array
 from offbench.data.transitions import Transitions
@@ -164,9 +164,13 @@ def fit(
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
     columns = _Columns(inputs, targets, gradients)
+    for column in columns:
+        if column is not None:
+            any_length(column)
     descend = partial(_descend, network, parameters, adam, columns, config, search.rates)
     worth = compile == "always" or _operations(config, parameters, rows.shape[-1]) >= WORTH_COMPILING
-    one_step = partial(compiled(_descend), *descend.args) if worth and can_compile(compile, view.device) else descend
+    compile_it = worth and can_compile(compile, view.device)
+    one_step = partial(compiled(_descend, view.device), *descend.args) if compile_it else descend
     replayed = Replayed(one_step)
     whole = rows.shape[-1] - rows.shape[-1] % config.batch_size
     first_epoch = time.perf_counter()

@@ -150,7 +150,7 @@ def fit(
     bounds = (float(rewards.min()) / scale, float(rewards.max()) / scale)
     update = _Update(network, online, target, config, scale, bounds)
     worth = compile == "always" or config.updates >= WORTH_COMPILING
-    step = compiled(_descend) if worth and can_compile(compile, device) else _descend
+    step = compiled(_descend, device) if worth and can_compile(compile, device) else _descend
     weights = _weights(view, config.members, seed)
     key = torch.tensor([seed], device=device)
     count = torch.zeros((), dtype=torch.int64, device=device)

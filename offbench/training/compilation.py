@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from offbench.algorithms.base import Algorithm, View
+from offbench.basis.compiler import any_length, compiled_folder
 from offbench.basis.compiler import compiled as compiled_whole
-from offbench.basis.compiler import compiled_folder
 from offbench.basis.files import atomic
 from offbench.basis.locks import locked
 from offbench.errors import OffbenchError
@@ -25,19 +25,16 @@ FIRST_SECONDS = 20.0
 AGAIN_SHARE = 0.25
 
 
-def update_step(algorithm: type[Algorithm], compiled: bool) -> Step:
-    """``Algorithm.step``, compiled or as it is."""
-    return compiled_whole(algorithm.step) if compiled else algorithm.step
+def update_step(algorithm: type[Algorithm], compiled: bool, device: str = "cpu") -> Step:
+    """``Algorithm.step``, compiled for a device or as it is."""
+    return compiled_whole(algorithm.step, torch.device(device)) if compiled else algorithm.step
 
 
 def of_any_length(view: View) -> None:
-    """Let the columns of a view have any number of rows in compiled code, so that one code serves all data alike.
-
-    On a CPU, where many runs are compiled; with a GPU it was not measured.
-    """
+    """Let the columns of a view have any number of rows in compiled code."""
     for column in vars(view).values():
-        if isinstance(column, Tensor) and column.dim() and column.device.type == "cpu":
-            torch._dynamo.maybe_mark_dynamic(column, 0)
+        if isinstance(column, Tensor) and column.dim():
+            any_length(column)
 
 
 # Keys of code that this process has compiled or loaded: its next run of that kind has it at once.

@@ -45,7 +45,7 @@ class Work(Protocol):
 
 def make_groups(found: type[Algorithm], config: object, plan: Plan, view: View | None, compiled: bool) -> list[Group]:
     """The run's seeds in groups of ``plan.group_size``, freshly initialised; without a view they only act."""
-    step, sizes = update_step(found, compiled), Sizes(plan.observation_size, plan.action_size)
+    step, sizes = update_step(found, compiled, plan.device), Sizes(plan.observation_size, plan.action_size)
     if compiled and view is not None:  # after the first line, which says where code is kept
         of_any_length(view)
     dtype, mixed = torch_dtype(plan.dtype), plan.dtype == "mixed"

@@ -78,3 +78,26 @@ def test_compiled_code_serves_data_of_any_length(folder, pendulum_file):
         group.advance(0, 3)
         made.append(torch._dynamo.utils.counters["stats"]["unique_graphs"] - before)
     assert made == [1, 1, 1]
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no compiler")
+def test_compiled_updates_do_not_depend_on_what_their_process_compiled_before(folder, pendulum_file):
+    """Code for any width would take other products than code for one width does: other last bits, and slower."""
+    import torch
+
+    data, reach = native.load(pendulum_file), (np.array([-2.0], np.float32), np.array([2.0], np.float32))
+
+    def updated(*hidden):
+        config = BC.Config(hidden=hidden)
+        view = make_view(BC, config, data, reach, "cpu", torch.float32)
+        of_any_length(view)
+        group = Group(BC(config, Sizes(3, 1), [0], 10), view, update_step(BC, True))
+        group.advance(0, 5)
+        return {name: value.clone() for name, value in group.algorithm.state().items()}
+
+    torch._dynamo.reset()
+    alone = updated(256, 192)
+    torch._dynamo.reset()
+    updated(128, 128)
+    after = updated(256, 192)
+    assert all(torch.equal(alone[name], after[name]) for name in alone)
