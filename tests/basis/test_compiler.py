@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from offbench.basis import compiler as compilation
-from offbench.basis.compiler import can_compile, compiled_folder
+from offbench.basis.compiler import _may_fail, can_compile, compiled, compiled_folder
 
 CPU = torch.device("cpu")
 
@@ -63,3 +63,35 @@ def test_libraries_that_were_cut_in_writing_are_removed_and_whole_ones_stay(tmp_
     compilation._remove_cut_code.cache_clear()
     compilation._remove_cut_code(tmp_path)
     assert not (tmp_path / "ab" / "written.main.so").exists()
+
+
+@pytest.mark.parametrize(
+    ("guard", "kept"),
+    [
+        ("", True),  # of modes and shapes
+        ("self.config.beta", True),
+        ("self.networks['actor']['0.weight']", True),
+        ("dict(type(self).__mro__[1].__dict__)['metrics'][0]", True),
+        ("G['__import___main__'].helper", True),
+        ("G['__import_mine_dot_torch_dot_parts'].helper", True),
+        ("G['__import_torchrl_dot_modules'].helper", True),
+        ("G['__import_torch']._functorch", False),
+        ("G['__import_torch_dot_utils_dot__pytree'].tree_flatten", False),
+        ("dict(G['__import_offbench_dot_data_dot_transitions'].Batch.__dict__)['__new__'].__func__", False),
+        ("list(dict.keys(__import__('torch').utils._pytree.SUPPORTED_NODES))[2]", False),
+        ("G['partial']", False),
+    ],
+)
+def test_guards_are_on_what_can_become_another(guard, kept):
+    assert _may_fail(guard, ours=True) == kept
+    assert _may_fail(guard, ours=False) == (kept or guard == "G['partial']")
+
+
+@pytest.mark.skipif(compilation.compiler() is None, reason="there is no compiler")
+def test_a_function_that_was_defined_anew_is_compiled_anew(folder):
+    names: dict[str, object] = {"__name__": "mine"}
+    exec("def helper(x):\n    return x + 1\n\ndef function(x):\n    return helper(x) * 2\n", names)
+    made, x = compiled(names["function"], CPU), torch.arange(3.0)
+    assert made(x).tolist() == [2.0, 4.0, 6.0]
+    exec("def helper(x):\n    return x - 1\n", names)
+    assert made(x).tolist() == [-2.0, 0.0, 2.0]
