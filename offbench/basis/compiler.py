@@ -89,13 +89,14 @@ def _may_fail(guard: str, ours: bool) -> bool:
     return not ours if package is None else package not in UNCHANGING
 
 
-def any_length(column: Tensor) -> None:
-    """Let a column of data have any number of rows in compiled code, so that one code serves all data alike.
+def any_length(*columns: Tensor | None) -> None:
+    """Let columns of data have any number of rows in compiled code, so that one code serves all data alike.
 
     On a CPU, where many runs are compiled; with a GPU it was not measured.
     """
-    if column.device.type == "cpu":
-        torch._dynamo.maybe_mark_dynamic(column, 0)
+    for column in columns:
+        if column is not None and column.device.type == "cpu":
+            torch._dynamo.maybe_mark_dynamic(column, 0)
 
 
 def keep_memory() -> None:

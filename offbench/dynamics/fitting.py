@@ -164,9 +164,7 @@ def fit(
     best = {name: value.clone() for name, value in parameters.items()}
     adam = Adam(trainable(parameters), config.learning_rate)
     columns = _Columns(inputs, targets, gradients)
-    for column in columns:
-        if column is not None:
-            any_length(column)
+    any_length(*columns)
     descend = partial(_descend, network, parameters, adam, columns, config, search.rates)
     worth = compile == "always" or _operations(config, parameters, rows.shape[-1]) >= WORTH_COMPILING
     compile_it = worth and can_compile(compile, view.device)

@@ -32,9 +32,7 @@ def update_step(algorithm: type[Algorithm], compiled: bool, device: str = "cpu")
 
 def of_any_length(view: View) -> None:
     """Let the columns of a view have any number of rows in compiled code."""
-    for column in vars(view).values():
-        if isinstance(column, Tensor) and column.dim():
-            any_length(column)
+    any_length(*(column for column in vars(view).values() if isinstance(column, Tensor) and column.dim()))
 
 
 # Keys of code that this process has compiled or loaded: its next run of that kind has it at once.

@@ -79,7 +79,7 @@ def test_a_compiled_fit_is_the_same_to_rounding(loss) -> None:
 
 def test_what_is_worth_compiling_depends_on_the_work_of_one_seed(monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(fitting, "compiled", lambda function: asked.append(function) or function)
+    monkeypatch.setattr(fitting, "compiled", lambda function, device: asked.append(function) or function)
     monkeypatch.setattr(fitting, "can_compile", lambda mode, device: True)
     fit(view(), SMALL, [0, 1])
     assert not asked
