@@ -78,8 +78,8 @@ def compiled(function: Function, device: torch.device) -> Function:
 def _may_fail(guard: str, ours: bool) -> bool:
     """Whether what a guard is about, ``self.config.beta`` or ``G['__import_torch_dot_func'].grad``, can become another.
 
-    Most guards of an update are on functions and classes. Without those on torch's and offbench's own it is 1.03 to
-    1.06 times as fast; what others wrote may be defined anew, in a notebook, and is looked at. ``ours`` says whether
+    Most guards of an update are on functions and classes. Without those on torch's and offbench's own it is 1.02 to
+    1.03 times as fast; what others wrote may be defined anew, in a notebook, and is looked at. ``ours`` says whether
     the compiled function is offbench's: globals without a package are of its module.
     """
     found = _GLOBAL.search(guard)
