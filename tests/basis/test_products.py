@@ -6,7 +6,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from offbench.basis import products
 from offbench.basis.compiler import compiled, compiler
-from offbench.basis.products import Replace, product, replaced_here
+from offbench.basis.products import LARGEST_STACK, Replace, product, replaced_here
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 LARGE = (256, 128, 128)  # rows, inner, columns
@@ -119,3 +119,34 @@ def test_compiled_gradients_are_the_eager_ones(monkeypatch):
     for made, expected in zip(found, gradients(x, weights), strict=True):
         torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
     assert len(calls) >= 4
+
+
+@needs_onednn
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler, so nothing is compiled")
+@pytest.mark.parametrize("stack", [1, 2, LARGEST_STACK + 1])
+def test_generated_code_makes_the_same_bits_whatever_the_strides(stack, monkeypatch):
+    monkeypatch.setattr(products, "replaced_here", lambda: True)
+    lowered = []
+    monkeypatch.setattr(products, "_by_onednn", lambda *given, by=products._by_onednn: lowered.append(1) or by(*given))
+    _, inner, columns = LARGE
+    one, other = factors(stack, *LARGE)
+    wide = torch.randn(stack, inner, 3 * columns)
+    pairs = {
+        "rows": (one, other),
+        "first turned": (one.mT.contiguous().mT, other),
+        "second turned": (one, other.mT.contiguous().mT),
+        "part of a wider one": (one, wide[..., columns : 2 * columns]),
+        "one for all": (one[:1].expand(stack, -1, -1), other),
+    }
+
+    def every(pairs):
+        return {name: torch.bmm(left + 1, right) * 2 for name, (left, right) in pairs.items()} | {
+            f"{name}, given": torch.bmm(left, right) - 1 for name, (left, right) in pairs.items()
+        }
+
+    with torch._inductor.config.patch(force_disable_caches=True):
+        found = compiled(every, torch.device("cpu"))(pairs)
+    for name, (left, right) in pairs.items():
+        assert torch.equal(found[name], product(left + 1, right) * 2), name
+        assert torch.equal(found[f"{name}, given"], product(left, right) - 1), name
+    assert len(lowered) == (2 * len(pairs) * stack if stack <= LARGEST_STACK else 0)
