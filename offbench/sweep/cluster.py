@@ -1,10 +1,10 @@
 """The Ray engine: each run is a task of a Ray cluster, whose nodes need offbench and share no disk.
 
 A task makes its run in a folder of its own and gives back the files, which this process writes: one place decides what
-is there, and writes it once. A run that was begun here goes on there. A dataset with an id is loaded by each node,
-which checks it as ever; a file is sent, once to each node that asks. A node that dies costs the runs that it was
-making, which are made again elsewhere. Ray hands functions and results around as pickles, among the nodes of one's own
-cluster.
+is there. Checkpoints come back while it runs, so that the folder here shows how far it is, and whoever makes the run
+next, here or there, goes on from the last of them: a node that dies, or Ctrl-C, costs what was done since. A dataset
+with an id is loaded by each node, which checks it as ever; a file is sent, once to each node that asks. Ray hands
+functions and results around as pickles, among the nodes of one's own cluster.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 from offbench.basis.code import package_digest
 from offbench.basis.files import atomic, cache_folder
 from offbench.errors import OffbenchError
+from offbench.sweep.desk import MANIFEST, SEND_EVERY, Desk, run_files, sending
 from offbench.sweep.job import Job
 from offbench.sweep.local import RETRIES, Listener
 from offbench.training.interruption import Interrupted, interrupts
 
-MANIFEST = "manifest.json"  # names the other files of a run, and so is written last
 _LOOK = 0.5  # seconds between two looks at what the cluster has done
 
 
@@ -42,7 +42,7 @@ def run_on_cluster(todo: Sequence[Job], listener: Listener, address: str | None,
 
     Raises:
         OffbenchError: Ray is not installed, there is no cluster, or no node of it has so many cores or GPUs.
-        Interrupted: Ctrl-C or SIGTERM; runs that were being made are lost.
+        Interrupted: Ctrl-C or SIGTERM; the last checkpoints that came are kept.
     """
     ray = _ray()
     own = not ray.is_initialized()
@@ -63,7 +63,9 @@ def run_on_cluster(todo: Sequence[Job], listener: Listener, address: str | None,
                 listener.tick()
             tasks.cancel()
         if flag.is_set():
-            raise Interrupted("interrupted; runs that were being made on the cluster are made anew by the same command")
+            raise Interrupted(
+                "interrupted; the same command goes on, with runs of the cluster from the checkpoints that came back"
+            )
     finally:
         if own:
             ray.shutdown()
@@ -104,11 +106,12 @@ class _Tasks:
         self.ray, self.listener = ray, listener
         # A run that was lost is submitted again here, which is told, and not by Ray, which would say nothing.
         self.function = ray.remote(make).options(num_cpus=cores, num_gpus=gpus, max_retries=0)
-        self.desk = ray.remote(Desk).options(num_cpus=0).remote()
+        self.desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=_here(ray)).remote()
         self.environment = {"OFFBENCH_WORKERS": str(cores)}
         self.device = "cuda" if gpus else "cpu"
         self.running: dict[Any, Job] = {}
         self.begun: set[Path] = set()
+        self.came: Counter[Path] = Counter()  # states of each run that were written
         self.lost: Counter[Path] = Counter()
         self.sent: dict[str, Any] = {}  # files, which are put where all nodes find them once
 
@@ -119,7 +122,8 @@ class _Tasks:
             "code": package_digest(),
             "environment": self.environment,
             "options": {"device": self.device, "quiet": True},
-            "files": _files(job.folder),
+            "files": run_files(job.folder),
+            "send_every": SEND_EVERY,
         }
         reference = self.function.remote(order, self._data(job), self.desk)
         self.running[reference] = job
@@ -136,8 +140,7 @@ class _Tasks:
     def look(self) -> None:
         """Hear what began and what ended."""
         ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=_LOOK)
-        with suppress(self.ray.exceptions.RayError):
-            self._hear_of_beginnings(self.ray.get(self.desk.seen.remote(), timeout=5))
+        self._hear()
         for reference in ready:
             job = self.running.pop(reference)
             try:
@@ -149,12 +152,20 @@ class _Tasks:
             else:
                 self._take(job, answer)
 
-    def _hear_of_beginnings(self, places: Mapping[str, str]) -> None:
+    def _hear(self) -> None:
+        """Ask the desk of runs that began, and for checkpoints that came; where it does not answer, the next time."""
+        with suppress(self.ray.exceptions.RayError):
+            self._note(*self.ray.get(self.desk.seen.remote(), timeout=5))
+
+    def _note(self, places: Mapping[str, str], versions: Mapping[str, int]) -> None:
         for job in self.running.values():
-            where = places.get(str(job.folder))
-            if where is not None and job.folder not in self.begun:
-                self.begun.add(job.folder)
-                self.listener.started(job, where)
+            name, folder = str(job.folder), job.folder
+            if name in places and folder not in self.begun:
+                self.begun.add(folder)
+                self.listener.started(job, places[name])
+            if versions.get(name, 0) > self.came[folder]:
+                write_files(folder, self.ray.get(self.desk.state.remote(name), timeout=60))
+                self.came[folder] = versions[name]
 
     def _lose(self, job: Job, why: str) -> None:
         self.lost[job.folder] += 1
@@ -167,6 +178,7 @@ class _Tasks:
 
     def _take(self, job: Job, answer: Mapping[str, Any]) -> None:
         """Write what a task gave back."""
+        self.desk.forget.remote(str(job.folder))
         if "error" in answer:
             self.listener.failed(job, answer["error"])
             return
@@ -174,25 +186,18 @@ class _Tasks:
         self.listener.finished(job)
 
     def cancel(self) -> None:
-        """End what still runs."""
+        """End what still runs, and keep how far it is."""
+        self._hear()
         for reference in self.running:
             with suppress(self.ray.exceptions.RayError):
                 self.ray.cancel(reference, force=True)
 
 
-class Desk:
-    """An actor at which tasks say that they begin, and where."""
+def _here(ray: Any) -> Any:
+    """To have an actor where this process is, and elsewhere only if that cannot be."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    def __init__(self) -> None:
-        self.places: dict[str, str] = {}
-
-    def begin(self, folder: str, where: str) -> None:
-        """A run begins."""
-        self.places[folder] = where
-
-    def seen(self) -> dict[str, str]:
-        """Where each run that began is made, by its folder."""
-        return self.places
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
 
 
 def make(order: Mapping[str, Any], data: bytes | None, desk: Any) -> dict[str, Any]:
@@ -201,7 +206,7 @@ def make(order: Mapping[str, Any], data: bytes | None, desk: Any) -> dict[str, A
     Args:
         order: the run, and the files of what was made of it before.
         data: the dataset as a native file; None where it has an id.
-        desk: see `Desk`.
+        desk: hears that it begins, and how far it is.
 
     Returns:
         Either ``files``, the content of each file of the run by its path in the folder, or ``error``, a sentence.
@@ -220,18 +225,11 @@ def make(order: Mapping[str, Any], data: bytes | None, desk: Any) -> dict[str, A
             if data is not None:
                 here = replace(here, data=_unpacked(data))
             write_files(here.folder, order["files"])
-            here.run(**order["options"])
+            with sending(here.folder, str(job.folder), desk, order["send_every"]):
+                here.run(**order["options"])
         except OffbenchError as error:
             return {"error": str(error).replace(folder, "")}
-        return {"files": _files(here.folder)}
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    """The files of a run, by their paths in its folder; none where it was not begun."""
-    if not (folder / MANIFEST).exists():
-        return {}
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not path.name.startswith(".")}
+        return {"files": run_files(here.folder)}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -243,7 +241,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         OffbenchError: the folder cannot be written to.
     """
     names = sorted(files, key=lambda name: (name == MANIFEST, name))
-    before = _files(folder)
+    before = run_files(folder)
     for name in names:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise OffbenchError(f"a run has no file {name!r}")

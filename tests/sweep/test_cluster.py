@@ -1,5 +1,6 @@
 """Runs made on a Ray cluster of several nodes are those of one process, whoever is lost on the way."""
 
+import math
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from small_runs import Hearing, results, small_jobs
 from offbench.errors import OffbenchError
 from offbench.sweep.cluster import write_files
 from offbench.sweep.local import run_here
+from offbench.sweep.state import Sweep, standings
 
 # Nodes inherit the environment of whoever starts them; Ray reads these when it is imported.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -88,6 +90,48 @@ def test_a_run_that_was_begun_here_goes_on_there(cluster, pendulum_file, tmp_pat
     run_on_cluster([job], hearing, cluster, 1, 0)
     assert hearing.of("finished") == [job.folder.name]
     assert results(job) == results(expected)
+
+
+@pytest.mark.slow
+def test_checkpoints_come_back_while_a_run_is_made_and_a_lost_one_goes_on_from_them(
+    cluster, pendulum_file, tmp_path, monkeypatch
+):
+    from offbench.sweep import cluster as engine
+
+    monkeypatch.setattr(engine, "SEND_EVERY", 0.05)
+    options = {"steps": 4000, "checkpoint_every": 100, "evaluate_every": 500}
+    (expected,) = small_jobs(pendulum_file, tmp_path / "here", NAMES[:1], **options)
+    run_here([expected], Hearing(), quiet=True, device="cpu", workers=1)
+    (job,) = small_jobs(pendulum_file, tmp_path / "there", NAMES[:1], **options)
+    sweep = Sweep(tmp_path / "there", [job])
+    killed, orders = [], []
+    make = engine._Tasks.submit
+    monkeypatch.setattr(engine._Tasks, "submit", lambda tasks, job: (orders.append(begun(job)), make(tasks, job)))
+
+    class Watching(Hearing):
+        def started(self, job, where):
+            super().started(job, where)
+            sweep.running[job.folder] = where
+
+        def tick(self):
+            (standing,) = standings(sweep)
+            if standing.kind == "running" and standing.share > 0 and not killed:
+                assert not math.isnan(standing.score) or standing.share < 0.125
+                killed.append(standing.share)
+                workers()[0].kill()
+
+    hearing = Watching()
+    engine.run_on_cluster([job], hearing, cluster, 1, 0)
+    assert len(hearing.of("lost")) == 1
+    assert 0 < killed[0] < 1
+    assert orders[0] == 0
+    assert orders[1] >= killed[0] * 4000  # from what had come, not from the beginning
+    assert results(job) == results(expected)
+
+
+def begun(job):
+    """At which update a run stands here."""
+    return 0 if job.manifest is None else job.manifest.progress.step
 
 
 @pytest.mark.slow
