@@ -60,8 +60,8 @@ class Adam:
         beta1, beta2 = self.betas
         rate = self._rate()
         count = (self.count + 1).to(torch.float64)
-        # As one tensor, because on a CPU compiled code makes that first. Two would be made in the innermost loops, powers
-        # and cosines for every 16 elements of every parameter: an update of IQL took 1.15 times as long.
+        # As one tensor, because on a CPU compiled code makes that first. Two would be made in the innermost loops, with
+        # powers and cosines for every 16 elements of every parameter: an update of IQL took 1.15 times as long.
         step_size, scale = torch.stack([rate / (1 - beta1**count), torch.sqrt(1 - beta2**count)]).unbind()
         for name, parameter in parameters.items():
             gradient, first, second = gradients[name], self.first[name], self.second[name]

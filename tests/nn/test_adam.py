@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from offbench.basis.compiler import compiled, compiler
 from offbench.nn.adam import Adam, clipped, gradient_norm
 
 
@@ -113,3 +114,17 @@ def test_adam_moves_by_clipped_gradients():
         adam.update(one, gradients)
         plain.update(other, short if gradients is long else gradients)
     torch.testing.assert_close(one["x"], other["x"])
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler, so nothing is compiled")
+def test_compiled_code_makes_what_all_parameters_share_once():
+    # Within the loops over parameters, powers and cosines would take longer than all else there.
+    from torch._inductor.utils import run_and_get_cpp_code
+
+    parameters = {str(size): torch.randn(size, 64) for size in (30, 40, 50)}
+    adam = Adam(parameters, 1e-3, "cosine", total=10)
+    gradients = {name: value + 1 for name, value in parameters.items()}
+    with torch._inductor.config.patch(force_disable_caches=True):
+        _, code = run_and_get_cpp_code(compiled(adam.update, torch.device("cpu")), parameters, gradients)
+    assert code.count("std::pow(") == 2
+    assert code.count("std::cos(") == 1
