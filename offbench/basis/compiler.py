@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from offbench.basis.files import cache_folder
+from offbench.basis.once import teach_compiler
 from offbench.errors import OffbenchError
 
 Compile = Literal["auto", "always", "never"]
@@ -65,6 +66,7 @@ def compiled(function: Function, device: torch.device) -> Function:
     # Here alone: it imports the compiler.
     from offbench.basis.products import REPLACE, replaced_here
 
+    teach_compiler()
     ours = function.__module__.partition(".")[0] in UNCHANGING
     options: dict[str, Any] = {"guard_filter_fn": lambda guards: [_may_fail(guard.name, ours) for guard in guards]}
     if replaced_here():
