@@ -198,11 +198,12 @@ def main(steps: int, repeats: int) -> None:
         files = {kind: Path(folder) / f"hopper-{kind}.hdf5" for kind in ("plain", "gzip")}
         for kind, path in files.items():
             write(path, steps, None if kind == "plain" else kind)
-        fill = "import sys; from offbench.formats import caching, hdf5; caching.cached(sys.argv[1], hdf5.read_hdf5)"
-        subprocess.check_call([sys.executable, "-c", fill, files["plain"]])
+        cache = files["plain"].with_name(files["plain"].name + ".offbench")
+        # What a first load leaves in the cache folder, under a name that the processes know.
+        fill = "from offbench.formats import hdf5, native; native.save(hdf5.read_hdf5(argv[1]), argv[2])"
+        subprocess.check_call([sys.executable, "-c", f"from sys import argv; {fill}", files["plain"], cache])
         if hasattr(os, "sync"):
             os.sync()  # so that writing the files to disk does not go on beside the measurements
-        cache = files["plain"].with_name(files["plain"].name + ".offbench")
         sizes = ", ".join(f"{path.stat().st_size / MEBIBYTE:.0f} MiB {kind}" for kind, path in files.items())
         print(f"{steps:,} steps of HDF5 ({sizes}), {os.cpu_count()} cores")
         print(f"{'':38s}{'seconds':>10s}{'ratio':>8s}{'peak MiB':>10s}{'rows':>12s}")
