@@ -62,7 +62,8 @@ class Adam:
         rate = self._rate()
         count = (self.count + 1).to(torch.float64)
         step_size, scale = rate / (1 - beta1**count), torch.sqrt(1 - beta2**count)
-        if self.clip is None and factors is None:  # with a factor a seed torch (2.13) fails on what it is to make once
+        # With a factor a seed, loops have two levels, and torch (2.13) fails in fusing the outer ones of what is left.
+        if self.clip is None and factors is None:
             step_size, scale = once(step_size), once(scale)
         for name, parameter in parameters.items():
             gradient, first, second = gradients[name], self.first[name], self.second[name]

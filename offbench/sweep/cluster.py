@@ -158,6 +158,7 @@ class _Tasks:
             self._note(*self.ray.get(self.desk.seen.remote(), timeout=5))
 
     def _note(self, places: Mapping[str, str], versions: Mapping[str, int]) -> None:
+        """Tell of runs that began, and write the checkpoints that are new."""
         for job in self.running.values():
             name, folder = str(job.folder), job.folder
             if name in places and folder not in self.begun:
