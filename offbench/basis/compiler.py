@@ -27,9 +27,10 @@ from offbench.errors import OffbenchError
 Compile = Literal["auto", "always", "never"]
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# A graph as one file of C++, what calls its kernels included: with a file a kernel, compilers spend most of their time
-# on the headers of each. Few files do not earn what compiling headers beforehand takes, 150 MB on the disk included.
-WHOLE = {"cpp_wrapper": True, "cpp_cache_precompile_headers": False}
+# A graph as two files of C++, its kernels and what calls them: with a file a kernel, compilers spend most of their time
+# on the headers of each, and with one file they optimise the calls as hard as the kernels. Two files do not earn what
+# compiling headers beforehand takes, 150 MB on the disk included.
+WHOLE = {"cpp_wrapper": True, "cpp_wrapper_build_separate": True, "cpp_cache_precompile_headers": False}
 
 # Packages whose functions and classes stay what they are while a process runs, and a global of any module as Dynamo
 # names it in a guard: `__import__('torch').utils`, `G['__import_mine_dot_parts'].helper`, `G['partial']`.
@@ -65,8 +66,10 @@ def compiled(function: Function, device: torch.device) -> Function:
     torch._dynamo.config.recompile_limit = 256
     # Here alone: it imports the compiler.
     from offbench.basis.products import REPLACE, replaced_here
+    from offbench.basis.vectors import try_widest_first
 
     teach_compiler()
+    try_widest_first()
     ours = function.__module__.partition(".")[0] in UNCHANGING
     options: dict[str, Any] = {"guard_filter_fn": lambda guards: [_may_fail(guard.name, ours) for guard in guards]}
     if replaced_here():

@@ -76,6 +76,21 @@ def test_large_products_in_float32_are_replaced():
     assert replaced(*factors(2, *LARGE)) == ["offbench.product.default"]
 
 
+@pytest.mark.parametrize("turned_first", [False, True])
+@pytest.mark.parametrize("columns", [1, 2, 3, 16, 17])
+def test_narrow_products_are_made_as_their_transposes(columns, turned_first):
+    one, other = factors(2, 96, 80, columns)
+    if turned_first:
+        one = one.mT.contiguous().mT
+    graph = make_fx(lambda a, b: torch.relu(torch.bmm(a, b)), tracing_mode="fake")(one, other)
+    Replace()(graph.graph)
+    graph.graph.lint()
+    graph.recompile()
+    torch.testing.assert_close(graph(one, other), torch.relu(torch.bmm(one, other)), rtol=1e-5, atol=1e-5)
+    (made,) = graph.graph.find_nodes(op="call_function", target=products.BMM)
+    assert made.meta["val"].shape == ((2, columns, 96) if columns in (2, 3, 16) else (2, 96, columns))
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
@@ -83,6 +98,8 @@ def test_large_products_in_float32_are_replaced():
         (LARGE, torch.bfloat16),
         ((256, 14, 4096), torch.float32),  # a side too short
         ((64, 64, 64), torch.float32),  # too small
+        ((256, 256, 3), torch.float64),
+        ((16, 256, 3), torch.float32),  # too short to be narrow
     ],
 )
 def test_others_are_not(shape, dtype):
@@ -107,7 +124,7 @@ def test_the_machine_alone_decides(vendor, right, monkeypatch):
 def test_compiled_gradients_are_the_eager_ones(monkeypatch):
     monkeypatch.setattr(products, "replaced_here", lambda: True)
     calls = []
-    monkeypatch.setattr(products, "_faster", lambda node, faster=products._faster: calls.append(1) or faster(node))
+    monkeypatch.setattr(products, "_sides", lambda node, sides=products._sides: calls.append(1) or sides(node))
 
     def gradients(x, weights):
         return torch.func.grad(lambda w: torch.bmm(torch.relu(torch.bmm(x, w[0])), w[1]).square().mean())(weights)
