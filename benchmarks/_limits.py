@@ -98,8 +98,12 @@ class Alone:
 
 
 def ways(one: torch.Tensor, other: torch.Tensor, out: torch.Tensor) -> list[Callable[[], object]]:
-    """The products of two stacks on a CPU by either library that torch has; which is faster depends on the machine."""
-    found: list[Callable[[], object]] = [partial(torch.bmm, one, other, out=out)]
+    """The products of two stacks on a CPU by either library that torch has, or their transposes; machines differ."""
+    transposes = torch.empty(out.mT.shape)
+    found: list[Callable[[], object]] = [
+        partial(torch.bmm, one, other, out=out),
+        partial(torch.bmm, other.mT, one.mT, out=transposes),
+    ]
     if torch.backends.mkldnn.is_available():
         linear = torch.ops.mkldnn._linear_pointwise
         turned = [weight.t().contiguous() for weight in other]
